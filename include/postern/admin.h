@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * admin: the HTTP API over ctl commands and renderers; drains the records ring into the store. No logic of its own.
+ */
+#ifndef POSTERN_ADMIN_H
+#define POSTERN_ADMIN_H
+
+#include "postern/base.h"
+
+struct loop;
+struct loop_shm;
+struct loop_chan;
+struct store;
+struct base_ring;
+
+struct admin_user_conf { const char *id; int role; /* 0 viewer 1 operator 2 admin */ struct { const void *v; size_t n; } allow, deny; };
+extern const struct conf_collection admin_schema_users;
+
+struct admin;
+/** What the API shows of the processes: told by the supervisor. */
+struct admin_process { const char *role; int pid; unsigned restarts; int64_t since_ms; };
+struct admin_params {
+	struct loop *loop;
+	struct store *store;
+	int http_fd;                       /* listening TCP socket of the API */
+	int ctl_fd;                        /* listening UNIX socket STATE/control.sock: the same API, no token asked */
+	struct slice tls_cert, tls_key;    /* PEM; empty: plain */
+	const char *token_hash;            /* of the admin token: keys_token_hash */
+	const struct loop_shm *calls, *streams, *admin_mem; /* read-only but admin_mem */
+	struct base_ring *records;
+	int engine_fd;                     /* channel to the engine; taken over */
+	/** The supervisor's word: status of the house. */
+	void (*health)(void *arg, const char **ret_status, const struct admin_process **ret, size_t *ret_n);
+	void *arg;
+};
+int admin_start(const struct admin_params *p, struct admin **ret);
+/** The document in force (JSON of the revision) and its number. */
+int admin_set_revision(struct admin *a, uint64_t number, struct slice document);
+void admin_stop(struct admin *a);
+
+#endif

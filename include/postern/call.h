@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call: the B2BUA. Legs, offer/answer, the call record; the only place where sipua, media and peer meet.
+ * The record store (call_store_*) needs base alone and is linked by admin too, which maps it read-only.
+ */
+#ifndef POSTERN_CALL_H
+#define POSTERN_CALL_H
+
+#include "postern/base.h"
+
+struct loop;
+struct loop_shm;
+struct sipua;
+struct media_client;
+struct peer_set;
+struct peer_live;
+struct peer_view;
+
+/* ---- options (tables in call/schema.c) ---- */
+struct call_timer_conf { const char *id; int mode; int64_t expires, min_se; int method, refresher; bool add_if_missing; };
+#define CALL_PURPOSES 10  /* refresh offerless hold address codec other add remove fax identity */
+struct call_midcall_conf {
+	const char *id;
+	int64_t reinvite[CALL_PURPOSES], update[CALL_PURPOSES]; /* -1 unset, 0 consume, 1 relay, 2 consume-or-relay, 400-699 refuse */
+	bool shield;
+	struct { const void *v; size_t n; } relay_if_changed;
+};
+extern const struct conf_collection call_schema_timers, call_schema_midcall;
+
+/* ---- the call record: what a stranger needs to carry on (design.md section 11) ---- */
+enum call_state { CALL_SETUP, CALL_EARLY, CALL_ANSWERED /* 2xx sent, no ACK yet */, CALL_UP, CALL_ENDING, CALL_STATES };
+const char *call_state_name(enum call_state s);
+#define CALL_STREAMS 8
+struct call_record_stream { uint32_t slot, gen; };
+struct call_record_leg {
+	struct slice trunk, realm;         /* ids */
+	struct slice call_id, local, remote, target, routes;   /* as struct sipua_dialog_state */
+	struct slice sdp_in, sdp_out;      /* last from the peer, last to it; byte for byte */
+	uint64_t sdp_id, sdp_version;      /* our o= */
+	uint32_t cseq_local, cseq_remote;
+	uint32_t allow;                    /* the peer's methods, bit set; 0 = none told */
+	uint16_t listener; uint8_t transport, uas; /* uas: we answered its INVITE */
+	union base_addr source;            /* where its messages come from / go to */
+	uint8_t offer_state, hold;         /* enum of the leg's offer/answer machine */
+	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
+	uint8_t nstreams; struct call_record_stream stream[CALL_STREAMS];
+};
+struct call_record {
+	char id[24];                       /* call id of the API */
+	uint64_t serial;                   /* increasing with every call of this state memory */
+	uint8_t state; uint8_t ended_by;
+	struct slice from, to, route;      /* user parts or URIs as shown */
+	int64_t start_ms, ringing_ms, answer_ms; /* wall clock; 0 = not yet */
+	struct call_record_leg leg[2];     /* A (the caller's), B */
+	struct slice vars;                 /* call variables and tags (later) */
+	struct slice extra;                /* fields of a newer version: kept, not read */
+};
+/** Print into memory; ERR_TRUNCATED. */
+int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len);
+/** Parse; slices borrow buf. ERR_TORN on any inconsistency; bounded; a fuzz target. */
+int call_record_parse(const void *buf, size_t n, struct call_record *ret);
+
+/* ---- store of records in state memory (REGION_CALLS): copy on write, so that a kill leaves the old or the new ---- */
+struct call_store;
+#define CALL_RECORD_MAX 65536
+size_t call_store_bytes(unsigned max_calls);
+/** Writer (engine): take up what is there; torn or foreign records are freed and counted in *ret_torn. */
+int call_store_open(void *mem, size_t bytes, unsigned *ret_torn, struct call_store **ret);
+void call_store_close(struct call_store *s);
+/** New slot index, or ERR_FULL. */
+int call_store_add(struct call_store *s, uint32_t *ret_slot);
+int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
+void call_store_del(struct call_store *s, uint32_t slot);
+/** Reader: a stable copy of the record into buf (CALL_RECORD_MAX), parsed. ERR_NOTFOUND empty slot, ERR_TORN. Any process, any thread. */
+unsigned call_store_slots(const void *mem, size_t bytes);
+int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, struct call_record *ret);
+
+/* ---- CDRs: JSON text, one per ended call, put on the `records` ring by the engine ---- */
+
+/* ---- the engine's calls ---- */
+struct call_engine;
+struct call_engine_params {
+	struct loop *loop;
+	struct media_client *media;
+	struct peer_set *peers;            /* referenced */
+	struct peer_live *live;
+	void *store_mem; size_t store_bytes;
+	struct base_ring *records, *events;/* may be NULL in tests */
+	unsigned max_calls;                /* effective */
+};
+int call_engine_new(const struct call_engine_params *p, struct call_engine **ret);
+/** The agent is made with call_engine_handlers() and given back here; then records found in memory are taken up. Returns calls restored. */
+struct sipua_handlers;
+const struct sipua_handlers *call_engine_handlers(void);    /* arg: struct call_engine */
+int call_engine_attach(struct call_engine *e, struct sipua *ua);
+/** New revision: calls in progress keep the set they began with. */
+void call_engine_set_peers(struct call_engine *e, struct peer_set *peers);
+/** End a call with BYE (or CANCEL and a final status) on both sides; why goes to its CDR. ERR_NOTFOUND. */
+int call_engine_end(struct call_engine *e, const char *id, const char *why);
+/** From now on new calls get 503; done(arg) when no call is left or the time is over and the rest was ended. */
+void call_engine_drain(struct call_engine *e, int64_t seconds, void (*done)(void *arg), void *arg);
+void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen); /* media tells */
+unsigned call_engine_count(const struct call_engine *e);
+void call_engine_free(struct call_engine *e);
+
+#endif

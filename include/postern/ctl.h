@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ctl: what can be asked and told. Commands are rows of a table, each runs in the role that owns the thing; REST and posternctl
+ * are clients. Renderers turn state memory and counters into JSON and Prometheus text, the same rows for every output.
+ */
+#ifndef POSTERN_CTL_H
+#define POSTERN_CTL_H
+
+#include "postern/base.h"
+
+struct json_t;
+struct loop_shm;
+struct conf_collection;
+
+/* ---- the whole document: every folder's tables in one ---- */
+extern const struct conf_collection *const ctl_schema[];   /* NULL-terminated */
+
+/* ---- renderers; what is not there is NULL or skipped ---- */
+struct ctl_maps {                       /* read-only maps */
+	const struct loop_shm *calls, *streams, *admin;
+};
+/** GET /calls: `{items, next}`. filter keys may be NULL. after: cursor or NULL. New reference. */
+struct ctl_call_filter { const char *number, *trunk, *state; int64_t min_age_s; };
+struct json_t *ctl_render_calls(const struct ctl_maps *m, const struct ctl_call_filter *f, const char *after, unsigned limit);
+/** GET /calls/{id}, with SDP, timer, media; NULL: no such call. */
+struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
+struct json_t *ctl_render_trunks(const struct ctl_maps *m, const char *after, unsigned limit);
+struct json_t *ctl_render_trunk(const struct ctl_maps *m, const char *id);
+struct json_t *ctl_render_stats(const struct ctl_maps *m);
+/** Prometheus text; malloc'd. */
+char *ctl_render_metrics(const struct ctl_maps *m);
+
+/* ---- commands to the engine: over the admin-engine channel, JSON arguments, asynchronous ---- */
+enum ctl_command_id { CTL_CALL_END = 1, CTL_DRAIN, CTL_UNDRAIN, CTL_COMMANDS };
+struct ctl_command { enum ctl_command_id id; const char *name; const char *role; const char *args; const char *doc; };
+const struct ctl_command *ctl_command_row(enum ctl_command_id id);
+#define CTL_MSG_REQUEST 100             /* loop_msg types of this channel */
+#define CTL_MSG_REPLY   101
+/** Request body: u16 command, slice json. Reply body: i32 status (0 or ERR_*), slice json or text of the error. */
+int ctl_request_print(enum ctl_command_id id, struct slice args, void *buf, size_t size, size_t *ret_len);
+int ctl_request_parse(struct slice body, enum ctl_command_id *ret_id, struct slice *ret_args);
+int ctl_reply_print(int status, struct slice json, void *buf, size_t size, size_t *ret_len);
+int ctl_reply_parse(struct slice body, int *ret_status, struct slice *ret_json);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop: the event loop of a role (on Sofia's su_root), timers on the clock of base,
+ * typed messages between processes, and state memory. No module's message types.
+ */
+#ifndef POSTERN_LOOP_H
+#define POSTERN_LOOP_H
+
+#include "postern/base.h"
+
+struct loop;
+struct loop_fd;
+struct su_root_s;
+
+int loop_new(struct loop **ret);
+void loop_free(struct loop *l);
+/** Run until loop_stop. Thread: the one that made it. */
+int loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+/** One turn, waiting at most max_ms (0: never); for tests. */
+void loop_turn(struct loop *l, int max_ms);
+/** The su_root underneath, for sipua alone. */
+struct su_root_s *loop_su_root(struct loop *l);
+
+/** Call cb whenever fd is readable (or has an error). The descriptor stays the caller's. */
+int loop_fd_add(struct loop *l, int fd, void (*cb)(void *arg), void *arg, struct loop_fd **ret);
+void loop_fd_del(struct loop_fd *f);
+
+/** Called at the end of every turn before the loop waits: flush what was gathered. At most 8 of them. */
+int loop_at_turn_end(struct loop *l, void (*cb)(void *arg), void *arg);
+
+/* ---- timers: storage is the caller's; a zeroed timer is idle. 1 ms grain, fire in order of time ---- */
+struct loop_timer {
+	struct loop *loop;
+	size_t slot;               /* place in the heap + 1; 0 = idle */
+	struct mono at;
+	void (*cb)(void *arg);
+	void *arg;
+};
+/** Arm, or arm anew. Cost O(log timers). */
+void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t after_ms, void (*cb)(void *arg), void *arg);
+void loop_timer_stop(struct loop_timer *t);
+static inline bool loop_timer_active(const struct loop_timer *t) { return t->slot != 0; }
+
+/* ---- channels: typed datagrams (AF_UNIX SOCK_SEQPACKET) with descriptors ---- */
+#define LOOP_CHAN_MAX 65536   /* bytes of one message, header included */
+#define LOOP_CHAN_FDS 250     /* descriptors of one message */
+struct loop_chan;
+struct loop_msg {
+	uint16_t type;
+	uint32_t id;               /* request id, echoed in its reply; 0 = none */
+	struct slice body;         /* borrowed during the callback */
+	const int *fds;            /* the receiver owns what it takes; the others are closed after the callback */
+	size_t nfds;
+};
+/**
+ * Take over a socket. cb(arg, NULL) tells once that the other end is gone.
+ * A message that does not parse is counted (COUNTER_IPC_BAD) and dropped.
+ */
+int loop_chan_open(struct loop *l, int fd, void (*cb)(void *arg, struct loop_msg *m), void *arg, struct loop_chan **ret);
+void loop_chan_close(struct loop_chan *c);
+/** Take a descriptor out of a message: it is the caller's now. */
+int loop_msg_take_fd(struct loop_msg *m, size_t i);
+/**
+ * Send, or queue where the socket is full (bounded: ERR_FULL). Descriptors are duplicated by the kernel; the caller keeps its own
+ * and must not close them before the queue is empty (loop_chan_idle).
+ */
+int loop_chan_send(struct loop_chan *c, uint16_t type, uint32_t id, struct slice body, const int *fds, size_t nfds);
+bool loop_chan_idle(const struct loop_chan *c);
+/** A pair of such sockets, close-on-exec. */
+int loop_chan_pair(int ret_fd[2]);
+/** Header of a message on memory: what loop_chan does per datagram; also the fuzz target. */
+int loop_msg_parse(const void *p, size_t n, struct loop_msg *ret);
+
+/* ---- state memory: a memfd with a directory of regions ---- */
+struct loop_shm_spec { uint32_t id; size_t bytes; };
+struct loop_shm { uint8_t *base; size_t bytes; int fd; };
+/** Make, size and format a memfd (mode 0600, size sealed). */
+int loop_shm_create(const char *name, const struct loop_shm_spec *spec, size_t n, int *ret_fd);
+/** Map one that exists; checks the directory (ERR_TORN). The map keeps a copy of fd. */
+int loop_shm_map(int fd, bool writable, struct loop_shm *ret);
+void loop_shm_unmap(struct loop_shm *m);
+/** A region, 64-byte aligned; NULL where the directory has none of this id. */
+void *loop_shm_region(const struct loop_shm *m, uint32_t id, size_t *ret_bytes);
+/** A read-only descriptor of the same memory. */
+int loop_shm_reopen_ro(int fd);
+/** A sealed memfd that holds these bytes (snapshots). */
+int loop_blob_create(const char *name, struct slice bytes, int *ret_fd);
+/** Map a blob read-only; unmap with munmap(p, n). */
+int loop_blob_map(int fd, struct slice *ret);
+
+/* regions of the memory blocks; one name space for all blocks */
+enum loop_region {
+	REGION_COUNTERS = 1,  /* uint64_t[COUNTER_COUNT], in `calls`, `streams` and `admin` */
+	REGION_CALLS = 2,     /* call/: records */
+	REGION_TARGETS = 3,   /* peer/: states of trunks and targets */
+	REGION_SLOTS = 4,     /* media/: slots */
+	REGION_MEDIA = 5,     /* media/: header of the process: applied sequence, figures */
+	REGION_RING = 6,      /* a base_ring, in `records` and `events` */
+	REGION_ENGINE = 7,    /* app/: what the engine tells of itself: state, drain, started */
+	REGION_TRACE = 8      /* the message ring (later) */
+};
+
+#endif

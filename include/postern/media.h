@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * media: the RTP/RTCP relay. Two sides: the media process (media_proc_*) and its client in the engine (media_client_*).
+ * Knows no SIP. A *slot* is one RTP port with its RTCP port (+1); the table of slots is fixed by the supervisor's port map.
+ * The engine is leased every slot of the map; media follows its desired states and tells by the `streams` memory what it sees.
+ */
+#ifndef POSTERN_MEDIA_H
+#define POSTERN_MEDIA_H
+
+#include "postern/base.h"
+
+struct loop;
+struct loop_shm;
+
+/* ---- options: rows of media_profiles (schema in media/schema.c) ---- */
+struct media_profile_conf {
+	const char *id;
+	int transport;                 /* enum media_transport */
+	struct { const void *v; size_t n; } suites;  /* conf_list of const char * */
+	int rtcp_mux;                  /* 0 auto 1 require 2 off */
+	int ice;                       /* 0 off 1 lite */
+	int dtmf;                      /* 0 auto 1 rfc4733 2 info */
+	int latch;                     /* 0 auto 1 strict */
+	int64_t inactivity;            /* s, 0 off */
+	bool anchor;
+};
+enum media_transport { MEDIA_RTP, MEDIA_SDES, MEDIA_SDES_OPTIONAL, MEDIA_DTLS, MEDIA_DTLS_OPTIONAL };
+extern const struct conf_collection media_schema_profiles;
+
+/* ---- port map: made by the supervisor, read by all; a sealed blob ---- */
+struct media_map_entry { union base_addr addr; uint16_t realm; uint16_t ok; }; /* RTP port; realm = index in the document */
+/** Print entries as a blob; sockets are handed over in the same order: RTP, RTCP of entry 0, of entry 1 ... (ok = 0: none). malloc'd. */
+int media_map_print(const struct media_map_entry *e, uint32_t n, struct slice *ret);
+int media_map_parse(struct slice blob, const struct media_map_entry **ret, uint32_t *ret_n);
+
+/** Regions of the `streams` memory for a map of so many entries. */
+size_t media_slots_bytes(uint32_t nslots);
+size_t media_header_bytes(void);
+
+/* ---- what the engine wants of a slot: the whole of it each time, so that repeating is harmless ---- */
+struct media_ref { uint32_t slot; uint32_t gen; };   /* gen 0: none */
+static inline bool media_ref_ok(struct media_ref r) { return r.gen != 0; }
+enum media_flag {
+	MEDIA_RX      = 1,   /* packets of the peer are taken (its direction lets it send) */
+	MEDIA_TX      = 2,   /* packets are sent to it (its direction lets it receive) */
+	MEDIA_MUX     = 4,   /* RTCP on the RTP port */
+	MEDIA_STRICT  = 8,   /* latch: signalled address alone */
+	MEDIA_WATCH   = 16,  /* inactivity counts on this slot */
+	MEDIA_RAW     = 32   /* udptl: datagrams without RTP checks */
+};
+struct media_want {
+	struct media_ref peer;         /* other end of the relay, or none yet */
+	union base_addr remote;        /* signalled RTP address; family 0: not known yet */
+	union base_addr remote_rtcp;   /* signalled RTCP address */
+	uint32_t flags;
+	uint32_t inactivity_s;         /* 0: never */
+	uint64_t pts[2];               /* payload types agreed, as a bit set; both 0: any */
+	uint32_t clock_hz;             /* of the first format, for jitter: 8000 where unknown */
+};
+
+/* ---- engine side ---- */
+struct media_client;
+struct media_client_params {
+	struct loop *loop;
+	int chan_fd;                   /* to media; taken over */
+	const struct loop_shm *streams;/* read-only map */
+	const struct media_map_entry *map; uint32_t nmap;
+	/** No RTP or RTCP from this side for its inactivity_s. Once per silence. */
+	void (*inactive)(void *arg, struct media_ref r);
+	void *arg;
+};
+int media_client_new(const struct media_client_params *p, struct media_client **ret);
+void media_client_free(struct media_client *c);
+/**
+ * Take a slot of a realm, chosen at random among the free of that family; no message is sent. A pair for one call should share a lane
+ * (worker): lane -1 takes the least loaded.
+ * @return 0, ERR_NOPORT
+ */
+int media_port_take(struct media_client *c, unsigned realm, int family, int lane, struct media_ref *ret, union base_addr *ret_addr);
+int media_port_lane(const struct media_client *c, struct media_ref r);
+/** After an engine restart: this slot is in use by a call of ours, with its generation as stored. ERR_TORN where the memory does not agree. */
+int media_port_adopt(struct media_client *c, struct media_ref r, union base_addr *ret_addr);
+/** Close every slot that media holds open and nobody adopted: call once after the records were read. Returns how many. */
+unsigned media_client_sweep(struct media_client *c);
+/** Make it so. Sent at the turn's end with the others; kept until media has applied it. */
+int media_want(struct media_client *c, struct media_ref r, const struct media_want *w);
+/** Give the slot back: quarantined 30 s (less when under 10 % are free). Lazy: may be sent up to 50 ms later. */
+void media_port_close(struct media_client *c, struct media_ref r);
+unsigned media_ports_free(const struct media_client *c, unsigned realm, int family);
+
+/* ---- figures of a slot: read from the `streams` memory by anyone who maps it ---- */
+struct media_figures {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rtcp_rx, rtcp_tx;
+	uint64_t dropped_source, dropped_format, dropped_direction, dropped_rate;
+	int64_t lost; uint64_t duplicated, reordered;
+	uint32_t jitter_ts; uint32_t clock_hz;   /* RFC 3550 A.8, in timestamp units */
+	uint32_t ssrc; uint32_t round_trip_us;
+	bool latched; union base_addr source;    /* where packets come from now */
+	int64_t last_rx_ms;                      /* since then, or -1: never */
+};
+/** ERR_NOTFOUND where the slot is not this generation's. Thread: any. */
+int media_figures_get(const struct loop_shm *streams, struct media_ref r, struct media_figures *ret);
+
+/* ---- the media process ---- */
+struct media_proc;
+struct media_proc_params {
+	struct loop *loop;             /* control thread */
+	int chan_fd;                   /* to the engine; taken over */
+	const struct loop_shm *streams;
+	const struct media_map_entry *map; uint32_t nmap;
+	const int *fds;                /* 2 * nmap sockets in map order, -1 where none; borrowed for life */
+	unsigned workers;              /* 1.. */
+	bool gather;                   /* wake-ups may be gathered while it pays */
+};
+/** Take up what the memory says (open slots go on at once), start the workers. */
+int media_proc_start(const struct media_proc_params *p, struct media_proc **ret);
+void media_proc_stop(struct media_proc *m);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sipua: the Sofia adapter. Transports, transactions and dialogs as our events and commands; knows no media and no trunk.
+ * One agent per engine, on its loop. Sofia's homes and types never cross this border (message views are wire's).
+ * Thread of everything here: the engine loop. Nothing blocks.
+ */
+#ifndef POSTERN_SIPUA_H
+#define POSTERN_SIPUA_H
+
+#include "postern/base.h"
+
+struct loop;
+struct keys_tls;
+struct wire_sip;
+struct wire_header;
+
+struct sipua;           /* the agent */
+struct sipua_in;        /* a request outside of any dialog, at the front door: no transaction yet */
+struct sipua_srv;       /* server transaction (UAS) */
+struct sipua_cli;       /* client transaction (UAC) */
+struct sipua_dialog;    /* a dialog, early or confirmed */
+struct sipua_msg;       /* a message being built; sending consumes it */
+
+enum sipua_transport { SIPUA_UDP, SIPUA_TCP, SIPUA_TLS };
+const char *sipua_transport_name(enum sipua_transport t);  /* "udp" ... */
+
+struct sipua_listener {
+	const char *id;                /* borrowed for the agent's life */
+	enum sipua_transport transport;
+	union base_addr addr;
+	int fd;                        /* bound (UDP) or listening socket handed over; the agent works on a duplicate */
+	const char *advertise;         /* host or host:port for Via and Contact, NULL = the address */
+	struct keys_tls *tls;          /* TLS: server side, and outgoing connections that name none; referenced */
+};
+
+/** Caps; each is a configuration row, 0 = none. What is cut off by one is counted. */
+struct sipua_caps {
+	unsigned message_bytes;        /* largest SIP message: 65536 */
+	unsigned connections, connections_per_source;
+	unsigned handshake_s;          /* TCP: until the first whole message; TLS: until the handshake is done and a message came */
+	unsigned idle_s;               /* connection without a message; one that a dialog uses is kept */
+};
+
+/** Where a message came from. */
+struct sipua_path {
+	unsigned listener;             /* index as given to sipua_new */
+	enum sipua_transport transport;
+	union base_addr source;
+	struct slice tls_subjects;     /* names of the verified client certificate, comma-joined; empty if none */
+};
+
+/** Where a request goes: always numeric. */
+struct sipua_dest {
+	unsigned listener;             /* sends from it */
+	enum sipua_transport transport;
+	union base_addr addr;
+	const char *tls_name;          /* TLS: name for SNI and the certificate check; NULL: the address */
+	struct keys_tls *tls;          /* TLS: profile of the trunk; NULL: the listener's */
+};
+
+struct sipua_handlers {
+	/** A request outside of any known dialog (also one with a To tag that no dialog has: the handler says 481). Take, reply or drop it. */
+	void (*request)(void *arg, struct sipua_in *in);
+	/** A 2xx to an INVITE that no client transaction wants (late fork, restart): true if taken, else the agent sends ACK and BYE. */
+	bool (*stray_2xx)(void *arg, const struct wire_sip *sip, const struct sipua_path *path);
+};
+
+/**
+ * Make the agent on the given listeners. The guard's self-test must have passed (sipua_guard_selftest).
+ * @return 0, ERR_STATE (the self-test was not run), -errno of a listener that could not be taken over (*ret_bad its index)
+ */
+int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
+	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
+void sipua_free(struct sipua *ua);
+/** Runs a canned exchange over loopback and checks that every override was hit; ERR_STATE with `why` where one was not. */
+int sipua_guard_selftest(char why[static 256]);
+/** "host:port" that we advertise for a listener (Via, Contact, From). Borrowed. */
+const char *sipua_advertised(const struct sipua *ua, unsigned listener);
+const struct sipua_listener *sipua_listener_at(const struct sipua *ua, unsigned listener);
+/** Contact of ours on a listener: `<sip:host:port;transport=x>`. Borrowed. */
+const char *sipua_contact(const struct sipua *ua, unsigned listener);
+/** Live transactions and connections; for /stats and for tests of leaks. */
+struct sipua_figures { unsigned srv, cli, dialogs, connections; };
+void sipua_figures(const struct sipua *ua, struct sipua_figures *ret);
+
+/* ---- front door ---- */
+const struct wire_sip *sipua_in_sip(const struct sipua_in *in);
+const struct sipua_path *sipua_in_path(const struct sipua_in *in);
+struct sipua_text { const char *name; struct slice value; };   /* a header to add */
+/** Answer without a transaction (never for ACK) and be done with it. extra: ends with name NULL, or NULL. */
+void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const struct sipua_text *extra);
+void sipua_in_drop(struct sipua_in *in);
+/** The same From tag, Call-ID and CSeq in a live server transaction with another branch (RFC 3261 8.2.2.2)? */
+bool sipua_in_is_merged(const struct sipua_in *in);
+
+struct sipua_srv_ops {
+	/** INVITE answered 2xx: ACK came (sip), or never came within 64*T1 (sip NULL). At most once. */
+	void (*ack)(void *arg, struct sipua_srv *s, const struct wire_sip *sip);
+	/** CANCEL of an INVITE not answered finally. The agent has answered the CANCEL; the INVITE is ours to answer (487). */
+	void (*cancel)(void *arg, struct sipua_srv *s, const struct wire_sip *sip);
+};
+/** Make a server transaction. `in` is consumed. An INVITE sends 100 at once. */
+int sipua_in_accept(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret);
+
+/* ---- server transactions ---- */
+const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s);       /* the request, valid until sipua_srv_free */
+const struct sipua_path *sipua_srv_path(const struct sipua_srv *s);
+void sipua_srv_bind(struct sipua_srv *s, const struct sipua_srv_ops *ops, void *arg);
+int sipua_srv_status(const struct sipua_srv *s);                       /* last status sent, 0 none */
+/** Send; consumes msg also on error. A response after a final one is ERR_STATE and is not sent. 2xx to INVITE is repeated until ACK. */
+int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *msg);
+/** Short form without body. */
+int sipua_srv_reply(struct sipua_srv *s, int status, const char *phrase);
+/** Done with it (NULL is legal). Not yet answered finally: 500 is sent. An answered INVITE that waits for ACK stops to repeat: free it after ops.ack alone. */
+void sipua_srv_free(struct sipua_srv *s);
+
+/* ---- dialogs ---- */
+struct sipua_dialog_ops {
+	/** A request inside the dialog; the handler owns srv. ACK to a 2xx does not come here. CSeq order is checked already. */
+	void (*request)(void *arg, struct sipua_dialog *d, struct sipua_srv *srv);
+};
+/** All that is needed to carry a dialog on after a restart; texts as they stand on the wire. */
+struct sipua_dialog_state {
+	struct slice call_id;
+	struct slice local, remote;    /* From/To values of our requests, with tags */
+	struct slice target;           /* remote target URI */
+	struct slice routes;           /* route set, `<uri>, <uri>`, in the order of our requests; empty if none */
+	uint32_t cseq_local, cseq_remote;  /* remote: 0 = none seen */
+	struct sipua_dest dest;        /* where requests go if neither route nor target is numeric, and the flow's connection */
+	bool confirmed;
+};
+/** Dialog of an INVITE that we answer; makes our tag. */
+int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *ops, void *arg, struct sipua_dialog **ret);
+/** Dialog of an INVITE that we send: own Call-ID and tag; from/to without tags: `"Ann" <sip:ann@host>`. */
+int sipua_dialog_new_uac(struct sipua *ua, struct slice from, struct slice to, const struct sipua_dest *dest,
+	const struct sipua_dialog_ops *ops, void *arg, struct sipua_dialog **ret);
+int sipua_dialog_restore(struct sipua *ua, const struct sipua_dialog_state *st, const struct sipua_dialog_ops *ops, void *arg, struct sipua_dialog **ret);
+/** Borrowed until the dialog changes. */
+void sipua_dialog_get(const struct sipua_dialog *d, struct sipua_dialog_state *ret);
+/** UAC: take remote tag, route set and target from an 18x (early) or 2xx (final) of our INVITE. A 2xx of another tag replaces an early one. */
+int sipua_dialog_establish(struct sipua_dialog *d, const struct wire_sip *response);
+/** Target refresh: a 2xx that we got, or a request of the peer that we answered 2xx. */
+void sipua_dialog_refresh_target(struct sipua_dialog *d, const struct wire_sip *sip);
+struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
+/** CSeq that the next request of ours will have. */
+uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);
+void sipua_dialog_free(struct sipua_dialog *d);
+
+/* ---- building messages ---- */
+/** Request on a dialog (From, To, Call-ID, CSeq, Route are the agent's). ruri NULL: the dialog's target. Max-Forwards as given. */
+int sipua_msg_request(struct sipua_dialog *d, struct slice method, const char *ruri, int max_forwards, struct sipua_msg **ret);
+/** Response (Via, From, To with our tag, Call-ID, CSeq, Record-Route are the agent's). phrase NULL: the standard one. */
+int sipua_msg_response(struct sipua_srv *s, int status, const char *phrase, struct sipua_msg **ret);
+/** Add a header as text; the value must be one line without CR and LF (ERR_PROTO). */
+int sipua_msg_add(struct sipua_msg *m, const char *name, struct slice value);
+/** Copy a header of a received message as it is. */
+int sipua_msg_carry(struct sipua_msg *m, const struct wire_header *h);
+int sipua_msg_body(struct sipua_msg *m, struct slice content_type, struct slice body);
+void sipua_msg_free(struct sipua_msg *m);
+
+/* ---- client transactions ---- */
+struct sipua_cli_ops {
+	/**
+	 * Provisional and final responses. sip NULL: made here: 408 no answer (64*T1), 503 could not be sent or the connection failed.
+	 * After a final one nothing more comes, but further 2xx of an INVITE by forks (each with its own To tag).
+	 */
+	void (*response)(void *arg, struct sipua_cli *c, int status, const struct wire_sip *sip);
+};
+/** Send on the dialog; dest NULL: the dialog's own way (connection, route, target, else its dest). Consumes msg also on error. */
+int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *msg, const struct sipua_dest *dest, const struct sipua_cli_ops *ops, void *arg, struct sipua_cli **ret);
+/** CANCEL an INVITE: at once where a 1xx was seen, else with the first one. Further responses still come. extra: Reason, or NULL. */
+int sipua_cli_cancel(struct sipua_cli *c, const struct sipua_text *extra);
+uint32_t sipua_cli_cseq(const struct sipua_cli *c);
+int sipua_cli_status(const struct sipua_cli *c);                       /* last status got, 0 none */
+/**
+ * ACK for the 2xx of this INVITE, body may be NULL; repeated by the agent whenever the 2xx comes again, for 64*T1.
+ * Then the INVITE may be freed.
+ */
+int sipua_cli_ack(struct sipua_cli *c, struct sipua_msg *msg_or_null);
+/** Nothing more is wanted (NULL is legal). An INVITE without a final answer is cancelled and its late 2xx gets ACK and BYE. */
+void sipua_cli_free(struct sipua_cli *c);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * wire: codecs on memory only. RTP and RTCP views, SDP (ours), and typed, read-only views of SIP messages
+ * that Sofia parsed. Pure: no I/O, no clock, no allocation but what is said. DNS and STUN come with their issues.
+ */
+#ifndef POSTERN_WIRE_H
+#define POSTERN_WIRE_H
+
+#include "postern/base.h"
+
+/* ---- RTP, RTCP: views on a datagram (RFC 3550) ---- */
+struct wire_rtp { uint8_t pt; bool marker; uint16_t seq; uint32_t ts, ssrc; size_t header; /* bytes before the payload */ size_t payload; };
+/** ERR_PROTO where it is no plausible RTP packet: version, lengths of CSRC, extension and padding. Cost: constant. */
+int wire_rtp_parse(const uint8_t *p, size_t n, struct wire_rtp *ret);
+/** RFC 5761 section 4: second byte 192..223. */
+static inline bool wire_is_rtcp(const uint8_t *p, size_t n) { return n >= 8 && (p[0] & 0xc0) == 0x80 && p[1] >= 192 && p[1] <= 223; }
+struct wire_rtcp { uint8_t type, count; uint32_t ssrc; const uint8_t *body; size_t len; };
+/** Walk a compound packet; pos starts at 0. False at the end; *bad where a length is wrong. */
+bool wire_rtcp_next(const uint8_t *p, size_t n, size_t *pos, struct wire_rtcp *ret, bool *bad);
+
+/* ---- SDP (RFC 8866, 3264): order kept, unknown lines kept, slices into the text ---- */
+#define WIRE_SDP_MEDIA 16      /* m-lines */
+#define WIRE_SDP_LINES 512     /* lines of one description */
+#define WIRE_SDP_BYTES 32768
+struct wire_sdp_line { char type; struct slice value; };        /* a, b, i, k, c ... */
+enum wire_dir { WIRE_INACTIVE = 0, WIRE_SENDONLY = 1, WIRE_RECVONLY = 2, WIRE_SENDRECV = 3 }; /* bit 0 sends, bit 1 receives */
+struct wire_sdp_media {
+	struct slice kind;             /* audio, video, image, application, ... */
+	uint16_t port;
+	uint32_t nports;
+	struct slice proto;            /* RTP/AVP */
+	struct slice formats;          /* rest of the line */
+	struct slice conn;             /* address of its c=, or of the session's */
+	bool conn6;
+	enum wire_dir dir;             /* of the attribute, media or session level; c=0.0.0.0 not applied */
+	bool dir_given;
+	uint16_t rtcp_port;            /* a=rtcp, 0 = none */
+	struct slice rtcp_addr;        /* a=rtcp's own address, empty = conn */
+	bool rtcp_mux;
+	uint16_t first, nlines;        /* its lines (without m=) in sdp.line[] */
+	bool rtp;                      /* proto is one of RTP's profiles */
+};
+struct wire_sdp {
+	struct slice text;             /* the whole, borrowed */
+	struct slice o_user, o_id, o_version, o_addr;
+	struct slice conn;             /* session c= address, empty = none */
+	enum wire_dir dir; bool dir_given;
+	uint16_t nsession;             /* session lines: line[0..nsession) without v= */
+	uint16_t nmedia, nlines;
+	struct wire_sdp_media media[WIRE_SDP_MEDIA];
+	struct wire_sdp_line line[WIRE_SDP_LINES];
+};
+/**
+ * Parse; lenient where the field is (missing s=, t=, bare LF, spaces at line ends), strict where meaning would be guessed.
+ * @return 0, ERR_PROTO, ERR_TRUNCATED, ERR_FULL (a cap of above)
+ */
+int wire_sdp_parse(struct slice text, struct wire_sdp *ret);
+/** Value of attribute `name` at media level (m >= 0) or session level (m = -1): empty slice with p != NULL for a flag, p NULL if absent. */
+struct slice wire_sdp_attr(const struct wire_sdp *s, int m, const char *name);
+/** Payload types named on the m-line as a 128-bit set; others (T.38, application) give none. */
+void wire_sdp_pts(const struct wire_sdp_media *m, uint64_t ret_set[static 2]);
+enum wire_dir wire_dir_reverse(enum wire_dir d);
+const char *wire_dir_name(enum wire_dir d);
+enum wire_dir wire_sdp_direction(const struct wire_sdp *s, const struct wire_sdp_media *m); /* with c=0.0.0.0 applied (RFC 3264 8.4) */
+
+/* rewriting for the other side: what we put in place of what the peer said */
+struct wire_sdp_place {            /* one per m-line */
+	const char *addr; bool ipv6;   /* our media address; NULL: the stream is refused, port 0 */
+	uint16_t port;                 /* RTP port; RTCP is port+1, a=rtcp is written only where that is not so */
+	bool rtcp_mux;                 /* write a=rtcp-mux */
+	int dir;                       /* enum wire_dir, or -1: as the peer said */
+};
+struct wire_sdp_edit {
+	const char *o_user;            /* "postern" */
+	uint64_t o_id, o_version;
+	const char *o_addr; bool o_ipv6;
+	const struct wire_sdp_place *place; /* nmedia of them */
+	/** Keep this attribute (m = -1: session)? NULL: wire_sdp_attr_crosses. */
+	bool (*keep)(int m, struct slice name, struct slice value);
+};
+/**
+ * Print the peer's description with our o=, c=, ports and directions. Addresses of the peer never cross: candidates, ICE and DTLS
+ * attributes, crypto, a=rtcp, and any attribute that names a transport address are left out.
+ * @return length written without NUL, or ERR_TRUNCATED
+ */
+int wire_sdp_print(const struct wire_sdp *s, const struct wire_sdp_edit *e, char *buf, size_t size);
+bool wire_sdp_attr_crosses(int m, struct slice name, struct slice value);
+/** Equal apart from o= (what decides over the version)? */
+bool wire_sdp_same_session(struct slice a, struct slice b);
+
+/* ---- SIP: read-only view of a message that Sofia parsed; valid while its owner says so ---- */
+struct wire_sip;                   /* is a sip_t underneath; only wire/ and sipua/ know */
+enum wire_method { WIRE_UNKNOWN, WIRE_INVITE, WIRE_ACK, WIRE_CANCEL, WIRE_BYE, WIRE_OPTIONS, WIRE_REGISTER, WIRE_INFO, WIRE_PRACK,
+	WIRE_UPDATE, WIRE_MESSAGE, WIRE_SUBSCRIBE, WIRE_NOTIFY, WIRE_REFER, WIRE_PUBLISH, WIRE_METHODS };
+const char *wire_method_name(enum wire_method m);
+enum wire_method wire_method_of(struct slice name);
+/** Bit set (1 << wire_method) of a comma list such as Allow; names that we do not know set no bit. */
+uint32_t wire_methods_parse(struct slice list);
+
+struct wire_uri { struct slice scheme, user, password, host, port, params, headers; }; /* user and params as they stood, escapes kept */
+struct wire_addr { struct slice display; struct wire_uri uri; struct slice tag; };
+/** From text: name-addr or addr-spec. ERR_PROTO. Pure, bounded; ours. */
+int wire_uri_parse(struct slice text, struct wire_uri *ret);
+int wire_addr_parse(struct slice text, struct wire_addr *ret);
+/** Value of a parameter in `a;b=c`: p NULL if absent, empty for a flag. */
+struct slice wire_param(struct slice params, const char *name);
+
+bool wire_sip_is_request(const struct wire_sip *m);
+enum wire_method wire_sip_method(const struct wire_sip *m);       /* of the request, or of the CSeq in a response */
+struct slice wire_sip_method_name(const struct wire_sip *m);
+int wire_sip_status(const struct wire_sip *m);
+struct slice wire_sip_phrase(const struct wire_sip *m);
+uint32_t wire_sip_cseq(const struct wire_sip *m);
+struct slice wire_sip_call_id(const struct wire_sip *m);
+void wire_sip_ruri(const struct wire_sip *m, struct wire_uri *ret);
+void wire_sip_from(const struct wire_sip *m, struct wire_addr *ret);
+void wire_sip_to(const struct wire_sip *m, struct wire_addr *ret);
+/** First Contact; false where there is none or it is `*`. */
+bool wire_sip_contact(const struct wire_sip *m, struct wire_addr *ret);
+struct slice wire_sip_body(const struct wire_sip *m);
+struct slice wire_sip_content_type(const struct wire_sip *m);      /* type/subtype with parameters; empty if none */
+int wire_sip_max_forwards(const struct wire_sip *m);               /* -1: none */
+uint32_t wire_sip_allow(const struct wire_sip *m, bool *ret_has);
+/** Option tag in Supported / Require / Proxy-Require, without case. */
+bool wire_sip_supported(const struct wire_sip *m, const char *tag);
+/** The tags of Require that are not in `known` (NULL-terminated), comma-joined; empty if none. Cut at the buffer. */
+struct slice wire_sip_unknown_required(const struct wire_sip *m, const char *const *known, char *buf, size_t size);
+
+/* all headers in message order, values as text */
+struct wire_header { struct slice name; struct slice value; const void *opaque; };
+struct wire_headers { const void *next; char buf[2048]; };         /* iterator; value may live in buf until the next step */
+void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it);
+bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
+/** First header of that name, long or compact; p NULL if absent; text may live in buf. */
+struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);
+
+#endif
