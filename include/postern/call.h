@@ -71,6 +71,8 @@ void call_store_close(struct call_store *s);
 int call_store_add(struct call_store *s, uint32_t *ret_slot);
 int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
 void call_store_del(struct call_store *s, uint32_t slot);
+/** Give the memory of unused blocks back to the system; does nothing while there are calls. */
+void call_store_trim(struct call_store *s);
 /** Reader: a stable copy of the record into buf (CALL_RECORD_MAX), parsed. ERR_NOTFOUND empty slot, ERR_TORN. Any process, any thread. */
 unsigned call_store_slots(const void *mem, size_t bytes);
 int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, struct call_record *ret);

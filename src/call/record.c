@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The call record as bytes: printed by the engine, parsed by its successor and by admin.
+ * Fixed order, little-endian, lengths first. A reader takes nothing on trust: every index and length is checked,
+ * and what a newer version adds behind stands in `extra`.
+ */
+#include "postern/call.h"
+
+#define RECORD_VERSION 1
+
+const char *call_state_name(enum call_state s)
+{
+	static const char *const names[CALL_STATES] = { "setup", "early", "answered", "up", "ending" };
+
+	return (unsigned)s < CALL_STATES ? names[s] : "?";
+}
+
+static void put_addr(struct writer *w, const union base_addr *a)
+{
+	int f = a->sa.sa_family;
+
+	wr_u8(w, f == AF_INET ? 4 : f == AF_INET6 ? 6 : 0);
+	wr_u16(w, base_addr_port(a));
+	if (f == AF_INET)
+		wr_bytes(w, &a->in.sin_addr, 4);
+	else if (f == AF_INET6)
+		wr_bytes(w, &a->in6.sin6_addr, 16);
+}
+
+static void get_addr(struct reader *r, union base_addr *a)
+{
+	uint8_t f = rd_u8(r);
+	uint16_t port = rd_u16(r);
+	struct slice b;
+
+	memset(a, 0, sizeof *a);
+	if (f == 4) {
+		b = rd_bytes(r, 4);
+		a->in.sin_family = AF_INET;
+		if (!r->bad)
+			memcpy(&a->in.sin_addr, b.p, 4);
+	} else if (f == 6) {
+		b = rd_bytes(r, 16);
+		a->in6.sin6_family = AF_INET6;
+		if (!r->bad)
+			memcpy(&a->in6.sin6_addr, b.p, 16);
+	} else if (f != 0) {
+		r->bad = true;
+	}
+	if (f)
+		base_addr_set_port(a, port);
+}
+
+static void put_leg(struct writer *w, const struct call_record_leg *l)
+{
+	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(text); i++)
+		wr_slice(w, text[i]);
+	wr_u64(w, l->sdp_id);
+	wr_u64(w, l->sdp_version);
+	wr_u32(w, l->cseq_local);
+	wr_u32(w, l->cseq_remote);
+	wr_u32(w, l->allow);
+	wr_u16(w, l->listener);
+	wr_u8(w, l->transport);
+	wr_u8(w, l->uas);
+	put_addr(w, &l->source);
+	wr_u8(w, l->offer_state);
+	wr_u8(w, l->hold);
+	wr_u8(w, l->timer_role);
+	wr_u32(w, l->timer_s);
+	wr_u64(w, (uint64_t)l->timer_deadline_ms);
+	wr_u8(w, l->nstreams);
+	for (i = 0; i < l->nstreams && i < CALL_STREAMS; i++) {
+		wr_u32(w, l->stream[i].slot);
+		wr_u32(w, l->stream[i].gen);
+	}
+}
+
+static void get_leg(struct reader *r, struct call_record_leg *l)
+{
+	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(text); i++)
+		*text[i] = rd_slice(r);
+	l->sdp_id = rd_u64(r);
+	l->sdp_version = rd_u64(r);
+	l->cseq_local = rd_u32(r);
+	l->cseq_remote = rd_u32(r);
+	l->allow = rd_u32(r);
+	l->listener = rd_u16(r);
+	l->transport = rd_u8(r);
+	l->uas = rd_u8(r);
+	get_addr(r, &l->source);
+	l->offer_state = rd_u8(r);
+	l->hold = rd_u8(r);
+	l->timer_role = rd_u8(r);
+	l->timer_s = rd_u32(r);
+	l->timer_deadline_ms = (int64_t)rd_u64(r);
+	l->nstreams = rd_u8(r);
+	if (l->nstreams > CALL_STREAMS)
+		r->bad = true;
+	for (i = 0; !r->bad && i < l->nstreams; i++) {
+		l->stream[i].slot = rd_u32(r);
+		l->stream[i].gen = rd_u32(r);
+	}
+}
+
+int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len)
+{
+	struct writer w = writer_on(buf, size);
+	size_t i;
+
+	if (r->leg[0].nstreams > CALL_STREAMS || r->leg[1].nstreams > CALL_STREAMS)
+		return ERR_RANGE;
+	wr_u16(&w, RECORD_VERSION);
+	wr_bytes(&w, r->id, sizeof r->id);
+	wr_u64(&w, r->serial);
+	wr_u8(&w, r->state);
+	wr_u8(&w, r->ended_by);
+	wr_slice(&w, r->from);
+	wr_slice(&w, r->to);
+	wr_slice(&w, r->route);
+	wr_u64(&w, (uint64_t)r->start_ms);
+	wr_u64(&w, (uint64_t)r->ringing_ms);
+	wr_u64(&w, (uint64_t)r->answer_ms);
+	for (i = 0; i < 2; i++)
+		put_leg(&w, &r->leg[i]);
+	wr_slice(&w, r->vars);
+	wr_slice(&w, r->extra);
+	if (w.bad)
+		return ERR_TRUNCATED;
+	*ret_len = wr_len(&w);
+	return 0;
+}
+
+int call_record_parse(const void *buf, size_t n, struct call_record *ret)
+{
+	struct reader r = reader_on(buf, n);
+	struct call_record c = { 0 };
+	struct slice id;
+	size_t i;
+
+	if (rd_u16(&r) < RECORD_VERSION)
+		return ERR_TORN;
+	id = rd_bytes(&r, sizeof c.id);
+	if (r.bad || !memchr(id.p, 0, id.n) || !id.p[0])
+		return ERR_TORN;
+	memcpy(c.id, id.p, sizeof c.id);
+	c.serial = rd_u64(&r);
+	c.state = rd_u8(&r);
+	c.ended_by = rd_u8(&r);
+	c.from = rd_slice(&r);
+	c.to = rd_slice(&r);
+	c.route = rd_slice(&r);
+	c.start_ms = (int64_t)rd_u64(&r);
+	c.ringing_ms = (int64_t)rd_u64(&r);
+	c.answer_ms = (int64_t)rd_u64(&r);
+	for (i = 0; i < 2; i++)
+		get_leg(&r, &c.leg[i]);
+	c.vars = rd_slice(&r);
+	c.extra = rd_slice(&r);
+	if (r.bad || c.state >= CALL_STATES)
+		return ERR_TORN;
+	*ret = c;
+	return 0;
+}
