@@ -106,6 +106,7 @@ static inline int64_t mono_ms_since(struct mono now, struct mono then) { return 
 /** Tests: from now on the clocks stand at these values and move by base_clock_advance_ms alone. */
 void base_clock_fake(int64_t mono_us, int64_t wall_ms);
 void base_clock_advance_ms(int64_t ms);
+bool base_clock_is_fake(void);
 /** RFC 3339 with milliseconds, UTC; buf of at least 32 bytes; "" for 0. */
 const char *base_time_rfc3339(int64_t wall_ms, char buf[static 32]);
 
@@ -188,9 +189,14 @@ static inline void base_count(enum base_counter id) { base_count_n(id, 1); }
 
 /* ---- ring: records of any length from one producer to one consumer, in memory that both map ---- */
 struct base_ring;
-/** Format memory of `bytes` as an empty ring, or take up the one that is there (magic); ERR_TORN where it is damaged (then formatted anew). */
+/**
+ * Format memory of `bytes` (zeroed, 8-byte aligned, at least 256) as an empty ring, or take up the one that is there.
+ * ERR_TORN where that one is damaged: it was formatted anew and *ret is set all the same. -EINVAL, -ENOMEM.
+ */
 int base_ring_open(void *mem, size_t bytes, struct base_ring **ret);
-/** ERR_FULL where there is no room (the caller counts it). A record is seen whole or not at all, also after kill -9. */
+/** Let go of the handle (NULL is legal); the ring in memory stays as it is. */
+void base_ring_close(struct base_ring *r);
+/** ERR_FULL where there is no room (the caller counts it), ERR_RANGE above half of the ring. A record is seen whole or not at all, also after kill -9. */
 int base_ring_put(struct base_ring *r, const void *rec, size_t n);
 /** Oldest record not yet consumed after `*pos` (start with base_ring_pos); advances *pos; false where none is left. The slice points into the ring. */
 uint64_t base_ring_pos(const struct base_ring *r);
