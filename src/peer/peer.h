@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peer, private: the compiled set. */
+#ifndef PEER_PRIVATE_H
+#define PEER_PRIVATE_H
+
+#include "postern/base.h"
+#include "postern/peer.h"
+
+struct pcre2_real_code_8;
+
+#define PEER_CONDS 4
+
+/** One regular expression of a `match`, and which part of the view it looks at. */
+struct peer_cond {
+	struct pcre2_real_code_8 *re;
+	size_t part;                   /* offset of the slice in struct peer_view */
+};
+
+struct peer_trunk_x {                  /* a trunk with what only this folder sees */
+	struct peer_trunk pub;
+	struct peer_target *targets;
+	struct peer_cond cond[PEER_CONDS];
+	unsigned nconds;
+};
+
+/** A place that a trunk's requests come from. */
+struct peer_source {
+	struct hash_node node;         /* by address, whole addresses alone */
+	union base_addr net;
+	unsigned bits;
+	uint16_t port;                 /* 0 any */
+	int transport;                 /* of the target it was made from, -1: from `sources` */
+	bool alone;                    /* no other trunk of the realm has this address */
+	unsigned realm;
+	const struct peer_trunk_x *trunk;
+};
+
+struct peer_route_x {
+	const struct peer_route_conf *conf;
+	struct peer_cond cond[5];
+	unsigned nconds;
+	const struct peer_trunk **from;
+	unsigned nfrom;
+	struct peer_hunt hunt;
+};
+
+struct peer_set {
+	const struct conf_doc *doc;
+	const struct peer_system_conf *system;
+	const struct peer_realm_conf *const *realm;
+	size_t nrealms;
+	const struct peer_listener_conf *const *listener;
+	size_t nlisteners;
+	unsigned *listener_realm;
+	struct peer_trunk_x *trunk;
+	unsigned ntrunks;
+	struct peer_source *source;
+	unsigned nsources, cap_sources;
+	struct hash by_host;
+	struct peer_route_x *route;    /* in order of evaluation */
+	unsigned nroutes;
+};
+
+int peer_cond_add(struct peer_cond *c, unsigned *n, const char *pattern, size_t part);
+void peer_conds_free(struct peer_cond *c, unsigned n);
+bool peer_conds_hold(const struct peer_cond *c, unsigned n, const struct peer_view *v);
+uint32_t peer_host_key(const union base_addr *a, unsigned realm);
+int peer_sources_build(struct peer_set *s);
+int peer_routes_build(struct peer_set *s);
+void peer_routes_free(struct peer_set *s);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Routes (design.md section 4): lowest order that matches, of equal ones the first in the document. A group stands for its members by priority,
+ * then weight; strategies, limits and health come with trunks. "registered" has no member yet.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "peer/peer.h"
+#include "postern/conf.h"
+
+#define GROUP_DEPTH 8
+
+static void hunt_add(const struct peer_set *s, struct peer_hunt *h, const char *id, unsigned depth);
+
+static int member_order(const void *a, const void *b)
+{
+	const struct peer_member_conf *x = *(const struct peer_member_conf *const *)a, *y = *(const struct peer_member_conf *const *)b;
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	if (x->weight != y->weight)
+		return x->weight > y->weight ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static void group_add(const struct peer_set *s, struct peer_hunt *h, const struct peer_group_conf *g, unsigned depth)
+{
+	const struct peer_member_conf *m = g->members.v, *sorted[64];
+	size_t i, n = g->members.n < ARRAY_LEN(sorted) ? g->members.n : ARRAY_LEN(sorted);
+
+	for (i = 0; i < n; i++)
+		sorted[i] = &m[i];
+	qsort(sorted, n, sizeof *sorted, member_order);
+	for (i = 0; i < n; i++)
+		hunt_add(s, h, sorted[i]->trunk, depth + 1);
+}
+
+static void hunt_add(const struct peer_set *s, struct peer_hunt *h, const char *id, unsigned depth)
+{
+	const struct peer_trunk *t = peer_trunk_find(s, id);
+	const struct peer_group_conf *g;
+
+	if (t) {
+		if (h->n < ARRAY_LEN(h->trunk))
+			h->trunk[h->n++] = t;
+		return;
+	}
+	g = conf_find(s->doc, &peer_schema_groups, id);
+	if (g && depth < GROUP_DEPTH)
+		group_add(s, h, g, depth);
+}
+
+static int route_set(const struct peer_set *s, struct peer_route_x *r, const struct peer_route_conf *c)
+{
+	const char *const *from = c->from.v;
+	const struct { const char *re; size_t part; } cond[] = {
+		{ c->match.to_user, offsetof(struct peer_view, to_user) }, { c->match.to_host, offsetof(struct peer_view, to_host) },
+		{ c->match.from_user, offsetof(struct peer_view, from_user) }, { c->match.from_host, offsetof(struct peer_view, from_host) },
+		{ c->match.method, offsetof(struct peer_view, method) },
+	};
+	size_t i;
+	int err = 0;
+
+	r->conf = c;
+	r->from = calloc(c->from.n + 1, sizeof *r->from);
+	if (!r->from)
+		return -ENOMEM;
+	for (i = 0; i < c->from.n; i++) {
+		r->from[r->nfrom] = peer_trunk_find(s, from[i]);
+		r->nfrom += r->from[r->nfrom] != NULL;
+	}
+	for (i = 0; !err && i < ARRAY_LEN(cond); i++)
+		err = peer_cond_add(r->cond, &r->nconds, cond[i].re, cond[i].part);
+	r->hunt.route = c->id;
+	hunt_add(s, &r->hunt, c->to, 0);
+	return err;
+}
+
+static int route_order(const void *a, const void *b)
+{
+	const struct peer_route_conf *x = *(const struct peer_route_conf *const *)a, *y = *(const struct peer_route_conf *const *)b;
+
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+int peer_routes_build(struct peer_set *s)
+{
+	size_t n, i, j;
+	const void *const *obj = conf_objects(s->doc, &peer_schema_routes, &n);
+	const void **sorted = calloc(n + 1, sizeof *sorted);
+	int err = 0;
+
+	s->route = calloc(n + 1, sizeof *s->route);
+	if (!sorted || !s->route) {
+		err = -ENOMEM;
+		goto out;
+	}
+	/* insertion keeps the document's order among equals; qsort would not */
+	for (i = 0; i < n; i++) {
+		for (j = i; j > 0 && route_order(&sorted[j - 1], &obj[i]) > 0; j--)
+			sorted[j] = sorted[j - 1];
+		sorted[j] = obj[i];
+	}
+	for (i = 0; !err && i < n; i++) {
+		s->nroutes++;
+		err = route_set(s, &s->route[i], sorted[i]);
+	}
+out:
+	free(sorted);
+	return err;
+}
+
+void peer_routes_free(struct peer_set *s)
+{
+	unsigned i;
+
+	for (i = 0; s->route && i < s->nroutes; i++) {
+		peer_conds_free(s->route[i].cond, s->route[i].nconds);
+		free(s->route[i].from);
+	}
+	free(s->route);
+}
+
+static bool comes_from(const struct peer_route_x *r, const struct peer_trunk *t)
+{
+	unsigned i;
+
+	for (i = 0; i < r->nfrom; i++)
+		if (r->from[i] == t)
+			return true;
+	return r->conf->from.n == 0;
+}
+
+int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_hunt *ret)
+{
+	unsigned i;
+
+	for (i = 0; i < s->nroutes; i++) {
+		const struct peer_route_x *r = &s->route[i];
+
+		if (!comes_from(r, from) || !peer_conds_hold(r->cond, r->nconds, v))
+			continue;
+		if (!r->hunt.n)
+			return ERR_NOTFOUND;
+		*ret = r->hunt;
+		return 0;
+	}
+	return ERR_NOTFOUND;
+}

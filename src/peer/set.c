@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compile a document into the set that matching and routing work on. The document was checked; what can fail here is memory.
+ * Targets with a host name stay unresolved (no address) until DNS comes.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "peer/peer.h"
+#include "postern/conf.h"
+#include "postern/wire.h"
+
+static void set_destroy(void *obj)
+{
+	struct peer_set *s = obj;
+	unsigned i, j;
+
+	peer_routes_free(s);
+	for (i = 0; s->trunk && i < s->ntrunks; i++) {
+		peer_conds_free(s->trunk[i].cond, s->trunk[i].nconds);
+		for (j = 0; s->trunk[i].targets && j < s->trunk[i].pub.ntargets; j++)
+			free((void *)(uintptr_t)s->trunk[i].targets[j].host);
+		free(s->trunk[i].targets);
+	}
+	free(s->trunk);
+	free(s->source);
+	free(s->listener_realm);
+	base_hash_fini(&s->by_host);
+	base_unref((void *)(uintptr_t)s->doc);
+}
+
+static const char *inherit(const char *trunk, const char *realm, const char *sys)
+{
+	return trunk ? trunk : realm ? realm : sys ? sys : "default";
+}
+
+static unsigned realm_index(const struct peer_set *s, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < s->nrealms; i++)
+		if (!strcmp(s->realm[i]->id, id))
+			return (unsigned)i;
+	return 0;
+}
+
+/** Listener of a target: the trunk's own, else the realm's first of its transport and family; -1 none. */
+static int target_listener(const struct peer_set *s, const struct peer_trunk_x *t, const struct peer_target *g)
+{
+	size_t i;
+
+	for (i = 0; i < s->nlisteners; i++) {
+		const struct peer_listener_conf *l = s->listener[i];
+		bool v6 = strchr(l->address, ':') != NULL;
+
+		if (l->transport != g->transport || s->listener_realm[i] != t->pub.realm)
+			continue;
+		if (g->addr.sa.sa_family && v6 != (g->addr.sa.sa_family == AF_INET6))
+			continue;
+		if (!t->pub.conf->listener || !strcmp(t->pub.conf->listener, l->id))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int uri_transport(const struct wire_uri *u, bool sips)
+{
+	struct slice tp = wire_param(u->params, "transport");
+
+	if (slice_eq_nocase(tp, SLICE("tls")) || sips)
+		return 2;
+	return slice_eq_nocase(tp, SLICE("tcp")) ? 1 : 0;
+}
+
+/** host[:port] as it stood in the URI; borrowed from it where there are no parameters, so a copy. */
+static char *uri_hostport(const struct wire_uri *u)
+{
+	char buf[300];
+	struct text t = text_on(buf, sizeof buf);
+
+	text_slice(&t, u->host);
+	if (u->port.n) {
+		text_add(&t, ":");
+		text_slice(&t, u->port);
+	}
+	return t.cut ? NULL : base_dup(text_get(&t));
+}
+
+static int target_set(const struct peer_set *s, const struct peer_trunk_x *t, const char *uri, const char *via, struct peer_target *g)
+{
+	struct wire_uri u, w;
+	uint64_t port = 0;
+	int err = wire_uri_parse(slice_str(uri), &u);
+
+	if (!err)
+		err = wire_uri_parse(slice_str(via ? via : uri), &w);
+	if (err)
+		return ERR_CONFIG;
+	g->uri = uri;
+	g->host = uri_hostport(&u);
+	if (!g->host)
+		return -ENOMEM;
+	g->sips = slice_eq_nocase(u.scheme, SLICE("sips"));
+	g->transport = uri_transport(&w, slice_eq_nocase(w.scheme, SLICE("sips")));
+	if (w.port.n && slice_u64(w.port, 65535, &port))
+		return ERR_CONFIG;
+	if (base_addr_parse(w.host, port ? (uint16_t)port : g->transport == 2 ? 5061 : 5060, &g->addr))
+		g->addr.sa.sa_family = AF_UNSPEC;
+	g->listener = target_listener(s, t, g);
+	return 0;
+}
+
+static int trunk_targets(const struct peer_set *s, struct peer_trunk_x *t)
+{
+	const struct peer_trunk_conf *c = t->pub.conf;
+	const struct peer_target_conf *tc = c->targets.v;
+	const char *const *proxy = c->outbound_proxy.v;
+	size_t i, n = c->targets.n, ways = c->outbound_proxy.n ? c->outbound_proxy.n : 1;
+	int err = 0;
+
+	t->targets = calloc(n * ways + 1, sizeof *t->targets);
+	if (!t->targets)
+		return -ENOMEM;
+	for (i = 0; !err && i < n * ways; i++) {
+		err = target_set(s, t, tc[i / ways].uri, c->outbound_proxy.n ? proxy[i % ways] : NULL, &t->targets[i]);
+		t->pub.ntargets++;
+	}
+	t->pub.target = t->targets;
+	return err;
+}
+
+static int trunk_set(struct peer_set *s, struct peer_trunk_x *t, const struct peer_trunk_conf *c, unsigned index)
+{
+	const struct peer_realm_conf *r;
+	int err;
+
+	t->pub.conf = c;
+	t->pub.index = index;
+	t->pub.realm = realm_index(s, c->realm);
+	r = s->realm[t->pub.realm];
+	t->pub.media = inherit(c->common.media, r->common.media, s->system->common.media);
+	t->pub.mid_call = inherit(c->common.mid_call, r->common.mid_call, s->system->common.mid_call);
+	t->pub.session_timer = inherit(c->common.session_timer, r->common.session_timer, s->system->common.session_timer);
+	err = trunk_targets(s, t);
+	if (!err)
+		err = peer_cond_add(t->cond, &t->nconds, c->match.to_host, offsetof(struct peer_view, to_host));
+	if (!err)
+		err = peer_cond_add(t->cond, &t->nconds, c->match.from_host, offsetof(struct peer_view, from_host));
+	if (!err)
+		err = peer_cond_add(t->cond, &t->nconds, c->match.to_user, offsetof(struct peer_view, to_user));
+	if (!err)
+		err = peer_cond_add(t->cond, &t->nconds, c->match.tls_subject, offsetof(struct peer_view, tls_subjects));
+	return err;
+}
+
+static int build(struct peer_set *s)
+{
+	const void *const *obj;
+	size_t i, n;
+	int err = 0;
+
+	obj = conf_objects(s->doc, &peer_schema_system, &n);
+	if (!n)
+		return ERR_CONFIG;
+	s->system = obj[0];
+	s->realm = (const struct peer_realm_conf *const *)conf_objects(s->doc, &peer_schema_realms, &s->nrealms);
+	s->listener = (const struct peer_listener_conf *const *)conf_objects(s->doc, &peer_schema_listeners, &s->nlisteners);
+	s->listener_realm = calloc(s->nlisteners + 1, sizeof *s->listener_realm);
+	obj = conf_objects(s->doc, &peer_schema_trunks, &n);
+	s->trunk = calloc(n + 1, sizeof *s->trunk);
+	if (!s->listener_realm || !s->trunk)
+		return -ENOMEM;
+	for (i = 0; i < s->nlisteners; i++)
+		s->listener_realm[i] = realm_index(s, s->listener[i]->realm);
+	for (i = 0; !err && i < n; i++) {
+		s->ntrunks++;
+		err = trunk_set(s, &s->trunk[i], obj[i], (unsigned)i);
+	}
+	if (!err)
+		err = base_hash_init(&s->by_host, 256);
+	if (!err)
+		err = peer_sources_build(s);
+	if (!err)
+		err = peer_routes_build(s);
+	return err;
+}
+
+int peer_set_new(const struct conf_doc *doc, struct peer_set **ret)
+{
+	struct peer_set *s = base_new(sizeof *s, set_destroy);
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->doc = base_ref((void *)(uintptr_t)doc);
+	err = build(s);
+	if (err)
+		base_unref(s);
+	else
+		*ret = s;
+	return err;
+}
+
+const struct conf_doc *peer_set_doc(const struct peer_set *s) { return s->doc; }
+const struct peer_system_conf *peer_system(const struct peer_set *s) { return s->system; }
+unsigned peer_trunk_count(const struct peer_set *s) { return s->ntrunks; }
+const struct peer_trunk *peer_trunk_at(const struct peer_set *s, unsigned i) { return i < s->ntrunks ? &s->trunk[i].pub : NULL; }
+unsigned peer_realm_count(const struct peer_set *s) { return (unsigned)s->nrealms; }
+const struct peer_realm_conf *peer_realm_at(const struct peer_set *s, unsigned i) { return i < s->nrealms ? s->realm[i] : NULL; }
+unsigned peer_listener_count(const struct peer_set *s) { return (unsigned)s->nlisteners; }
+const struct peer_listener_conf *peer_listener_at(const struct peer_set *s, unsigned i) { return i < s->nlisteners ? s->listener[i] : NULL; }
+unsigned peer_listener_realm(const struct peer_set *s, unsigned listener) { return listener < s->nlisteners ? s->listener_realm[listener] : 0; }
+
+const struct peer_trunk *peer_trunk_find(const struct peer_set *s, const char *id)
+{
+	unsigned i;
+
+	for (i = 0; i < s->ntrunks; i++)
+		if (!strcmp(s->trunk[i].pub.conf->id, id))
+			return &s->trunk[i].pub;
+	return NULL;
+}
