@@ -13,8 +13,7 @@ struct loop_chan;
 struct store;
 struct base_ring;
 
-struct admin_user_conf { const char *id; int role; /* 0 viewer 1 operator 2 admin */ struct { const void *v; size_t n; } allow, deny; };
-extern const struct conf_collection admin_schema_users;
+/* The options of users are ctl's (struct ctl_user_conf): the whole document stands there, and ctl is the lower folder. */
 
 struct admin;
 /** What the API shows of the processes: told by the supervisor. */

@@ -17,11 +17,12 @@ struct peer_live;
 struct peer_view;
 
 /* ---- options (tables in call/schema.c) ---- */
+/* mode: 0 local 1 relay 2 off; method: 0 auto 1 update 2 invite; refresher: 0 auto 1 local 2 peer */
 struct call_timer_conf { const char *id; int mode; int64_t expires, min_se; int method, refresher; bool add_if_missing; };
 #define CALL_PURPOSES 10  /* refresh offerless hold address codec other add remove fax identity */
 struct call_midcall_conf {
 	const char *id;
-	int64_t reinvite[CALL_PURPOSES], update[CALL_PURPOSES]; /* -1 unset, 0 consume, 1 relay, 2 consume-or-relay, 400-699 refuse */
+	int64_t reinvite[CALL_PURPOSES], update[CALL_PURPOSES]; /* 0 consume, 1 relay, 2 consume-or-relay, 400-699 refuse; unnamed ones are as in media-change */
 	bool shield;
 	struct { const void *v; size_t n; } relay_if_changed;
 };

@@ -14,6 +14,9 @@ struct conf_collection;
 
 /* ---- the whole document: every folder's tables in one ---- */
 extern const struct conf_collection *const ctl_schema[];   /* NULL-terminated */
+/* who may use the API; role: 0 viewer 1 operator 2 admin; allow, deny: conf_list of const char * (CIDR); the user `admin` always exists */
+struct ctl_user_conf { const char *id; int role; struct { const void *v; size_t n; } allow, deny; };
+extern const struct conf_collection ctl_schema_users;
 
 /* ---- renderers; what is not there is NULL or skipped ---- */
 struct ctl_maps {                       /* read-only maps */

@@ -29,10 +29,11 @@ struct peer_system_conf {
 struct peer_realm_conf {
 	const char *id;
 	struct { const char *address, *address6, *advertise, *advertise6; int64_t port_min, port_max; } ports; /* key "media" as object */
-	struct peer_common common;                                 /* the profile's key in a realm is "media_profile" (also taken on trunks) */
+	struct peer_common common;                                 /* in a realm the media profile is named by `media.profile` */
 };
 struct peer_listener_conf { const char *id, *realm; int transport; const char *address; int64_t port; const char *tls, *advertise; };
-struct peer_target_conf { const char *uri; int64_t expires; }; /* string or object in the document */
+struct peer_target_conf { const char *uri; int64_t expires; }; /* string or object in the document; expires 0: the registration's */
+struct peer_auth_user_conf { const char *username, *password; };
 struct peer_trunk_conf {
 	const char *id, *realm, *listener, *tls;
 	struct peer_list targets;                                  /* of struct peer_target_conf; `target` is a list of one */
@@ -46,7 +47,7 @@ struct peer_trunk_conf {
 	int64_t udp_max, no_answer;
 	struct peer_common common;
 	struct { int64_t max_calls, max_calls_in, max_calls_out, max_cps; } limits;
-	struct { const char *username, *password, *realm; struct peer_list inbound_users; } auth;
+	struct { const char *username, *password, *realm; struct peer_list inbound_users; } auth; /* of struct peer_auth_user_conf */
 	struct { bool enabled; const char *aor; int64_t expires, tries; bool dual; int64_t failback_interval; } registration;
 	struct { bool enabled; const char *method; int64_t interval, timeout, down_after, up_after; struct peer_list down_on; } probe; /* down_on: int64_t */
 	struct { int64_t tries; double try_timeout; struct peer_list on_status; int64_t down_after; } failover;
