@@ -10,12 +10,39 @@
 
 /* ---- RTP, RTCP: views on a datagram (RFC 3550) ---- */
 struct wire_rtp { uint8_t pt; bool marker; uint16_t seq; uint32_t ts, ssrc; size_t header; /* bytes before the payload */ size_t payload; };
-/** ERR_PROTO where it is no plausible RTP packet: version, lengths of CSRC, extension and padding. Cost: constant. */
-int wire_rtp_parse(const uint8_t *p, size_t n, struct wire_rtp *ret);
+/** ERR_PROTO where it is no plausible RTP packet: version, lengths of CSRC, extension and padding. Cost: constant; inline for the media path. */
+static inline int wire_rtp_parse(const uint8_t *p, size_t n, struct wire_rtp *ret)
+{
+	size_t header, pad = 0;
+
+	if (n < 12 || (p[0] & 0xc0) != 0x80)
+		return ERR_PROTO;
+	header = 12 + 4 * (size_t)(p[0] & 0x0f);
+	if (p[0] & 0x10) {
+		if (header + 4 > n)
+			return ERR_PROTO;
+		header += 4 + 4 * ((size_t)p[header + 2] << 8 | p[header + 3]);
+	}
+	if (header > n)
+		return ERR_PROTO;
+	if (p[0] & 0x20) {
+		pad = p[n - 1];
+		if (!pad || pad > n - header)
+			return ERR_PROTO;
+	}
+	ret->pt = p[1] & 0x7f;
+	ret->marker = p[1] >> 7;
+	ret->seq = (uint16_t)(p[2] << 8 | p[3]);
+	ret->ts = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7];
+	ret->ssrc = (uint32_t)p[8] << 24 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 8 | p[11];
+	ret->header = header;
+	ret->payload = n - header - pad;
+	return 0;
+}
 /** RFC 5761 section 4: second byte 192..223. */
 static inline bool wire_is_rtcp(const uint8_t *p, size_t n) { return n >= 8 && (p[0] & 0xc0) == 0x80 && p[1] >= 192 && p[1] <= 223; }
-struct wire_rtcp { uint8_t type, count; uint32_t ssrc; const uint8_t *body; size_t len; };
-/** Walk a compound packet; pos starts at 0. False at the end; *bad where a length is wrong. */
+struct wire_rtcp { uint8_t type, count; uint32_t ssrc; const uint8_t *body; size_t len; }; /* body: what follows the first SSRC, without padding */
+/** Walk a compound packet; pos starts at 0. False at the end; *bad (false otherwise) where a length, version or padding is wrong. */
 bool wire_rtcp_next(const uint8_t *p, size_t n, size_t *pos, struct wire_rtcp *ret, bool *bad);
 
 /* ---- SDP (RFC 8866, 3264): order kept, unknown lines kept, slices into the text ---- */
@@ -30,10 +57,10 @@ struct wire_sdp_media {
 	uint32_t nports;
 	struct slice proto;            /* RTP/AVP */
 	struct slice formats;          /* rest of the line */
-	struct slice conn;             /* address of its c=, or of the session's */
-	bool conn6;
+	struct slice conn;             /* address of its c=, or of the session's; empty where neither is there or it is not of the Internet */
+	bool conn6;                    /* the c= says IP6 */
 	enum wire_dir dir;             /* of the attribute, media or session level; c=0.0.0.0 not applied */
-	bool dir_given;
+	bool dir_given;                /* at either level */
 	uint16_t rtcp_port;            /* a=rtcp, 0 = none */
 	struct slice rtcp_addr;        /* a=rtcp's own address, empty = conn */
 	bool rtcp_mux;
@@ -42,8 +69,9 @@ struct wire_sdp_media {
 };
 struct wire_sdp {
 	struct slice text;             /* the whole, borrowed */
-	struct slice o_user, o_id, o_version, o_addr;
+	struct slice o_user, o_id, o_version, o_addr; /* empty where the o= lacks them; nothing is decided by them */
 	struct slice conn;             /* session c= address, empty = none */
+	bool conn6;
 	enum wire_dir dir; bool dir_given;
 	uint16_t nsession;             /* session lines: line[0..nsession) without v= */
 	uint16_t nmedia, nlines;
@@ -51,11 +79,13 @@ struct wire_sdp {
 	struct wire_sdp_line line[WIRE_SDP_LINES];
 };
 /**
- * Parse; lenient where the field is (missing s=, t=, bare LF, spaces at line ends), strict where meaning would be guessed.
- * @return 0, ERR_PROTO, ERR_TRUNCATED, ERR_FULL (a cap of above)
+ * Parse; lenient where the field is (missing o=, s=, t=, bare LF or CR, spaces at line ends, empty lines), strict where meaning would be
+ * guessed: no v=0 first, a line that is none, m= or c= that cannot be read, two directions that differ at one level. `text` must outlive *ret.
+ * About 20 KB: callers keep a static or scratch one. *ret is unspecified after an error.
+ * @return 0, ERR_PROTO, ERR_TRUNCATED (empty text), ERR_FULL (a cap of above)
  */
 int wire_sdp_parse(struct slice text, struct wire_sdp *ret);
-/** Value of attribute `name` at media level (m >= 0) or session level (m = -1): empty slice with p != NULL for a flag, p NULL if absent. */
+/** First value of attribute `name` (without case) at media level (m >= 0) or session level (m = -1): empty slice with p != NULL for a flag, p NULL if absent. */
 struct slice wire_sdp_attr(const struct wire_sdp *s, int m, const char *name);
 /** Payload types named on the m-line as a 128-bit set; others (T.38, application) give none. */
 void wire_sdp_pts(const struct wire_sdp_media *m, uint64_t ret_set[static 2]);
@@ -98,11 +128,18 @@ enum wire_method wire_method_of(struct slice name);
 uint32_t wire_methods_parse(struct slice list);
 
 struct wire_uri { struct slice scheme, user, password, host, port, params, headers; }; /* user and params as they stood, escapes kept */
-struct wire_addr { struct slice display; struct wire_uri uri; struct slice tag; };
-/** From text: name-addr or addr-spec. ERR_PROTO. Pure, bounded; ours. */
+	/* scheme without colon; host with the brackets of IPv6; params without the first `;`, headers without `?`.
+	 * Other schemes than sip and sips (tel, urn, ...): what follows the colon up to `;` or `?` is `user`, host is empty. */
+struct wire_addr {
+	struct slice display;          /* without the outer quotes, escapes kept: between quotes it prints back */
+	struct wire_uri uri;
+	struct slice tag;
+	struct slice params;           /* header parameters (a;b=c), set by wire_addr_parse alone */
+};
+/** From text: addr-spec; name-addr or addr-spec (then parameters are the header's, RFC 3261 section 20.10). ERR_PROTO. Pure, bounded; ours. */
 int wire_uri_parse(struct slice text, struct wire_uri *ret);
 int wire_addr_parse(struct slice text, struct wire_addr *ret);
-/** Value of a parameter in `a;b=c`: p NULL if absent, empty for a flag. */
+/** Value of a parameter in `a;b=c`, name without case: p NULL if absent, empty (p set) for a flag; a quoted value is given with its quotes. */
 struct slice wire_param(struct slice params, const char *name);
 
 bool wire_sip_is_request(const struct wire_sip *m);
@@ -118,7 +155,8 @@ void wire_sip_to(const struct wire_sip *m, struct wire_addr *ret);
 /** First Contact; false where there is none or it is `*`. */
 bool wire_sip_contact(const struct wire_sip *m, struct wire_addr *ret);
 struct slice wire_sip_body(const struct wire_sip *m);
-struct slice wire_sip_content_type(const struct wire_sip *m);      /* type/subtype with parameters; empty if none */
+/** type/subtype alone, so that it can be compared; empty if none. With its parameters (boundary): wire_sip_header(m, "Content-Type", ...). */
+struct slice wire_sip_content_type(const struct wire_sip *m);
 int wire_sip_max_forwards(const struct wire_sip *m);               /* -1: none */
 uint32_t wire_sip_allow(const struct wire_sip *m, bool *ret_has);
 /** Option tag in Supported / Require / Proxy-Require, without case. */
@@ -126,12 +164,18 @@ bool wire_sip_supported(const struct wire_sip *m, const char *tag);
 /** The tags of Require that are not in `known` (NULL-terminated), comma-joined; empty if none. Cut at the buffer. */
 struct slice wire_sip_unknown_required(const struct wire_sip *m, const char *const *known, char *buf, size_t size);
 
-/* all headers in message order, values as text */
+/*
+ * All headers in message order, values as text: one step per value that Sofia parsed on its own (Via, Route, Contact ...), a comma list of tokens
+ * (Allow, Supported) is one step. Names are long ones (a compact form is given as its long name). Malformed headers that Sofia let pass are not shown.
+ * opaque is the header object (msg_header_t const *, alive as long as the message): sipua copies it into a message of its own
+ * with msg_header_dup_one(home, opaque) or sip_add_dup, no parsing needed, and frees it with that message's home.
+ * value.p NULL: too long to show (above the buffer), carry it by opaque.
+ */
 struct wire_header { struct slice name; struct slice value; const void *opaque; };
 struct wire_headers { const void *next; char buf[2048]; };         /* iterator; value may live in buf until the next step */
 void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it);
 bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
-/** First header of that name, long or compact; p NULL if absent; text may live in buf. */
+/** First value of the header of that name, long or compact; p NULL if absent or longer than buf; text may live in buf. */
 struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);
 
 #endif
