@@ -12,21 +12,27 @@ struct loop;
 struct loop_fd;
 struct su_root_s;
 
+/** @return 0 or negative; one per thread. SIGPIPE is ignored from now on, and Sofia's clock is base's. */
 int loop_new(struct loop **ret);
+/** Descriptors and channels are deleted and closed by their owners before; timers still armed become idle. */
 void loop_free(struct loop *l);
 /** Run until loop_stop. Thread: the one that made it. */
 int loop_run(struct loop *l);
+/** End loop_run after this turn; before loop_run: at once. Thread: the loop's. */
 void loop_stop(struct loop *l);
 /** One turn, waiting at most max_ms (0: never); for tests. */
 void loop_turn(struct loop *l, int max_ms);
 /** The su_root underneath, for sipua alone. */
 struct su_root_s *loop_su_root(struct loop *l);
 
-/** Call cb whenever fd is readable (or has an error). The descriptor stays the caller's. */
+/** Call cb whenever fd is readable (or has an error). The descriptor stays the caller's. Delete before the fd is closed; callbacks may delete any. */
 int loop_fd_add(struct loop *l, int fd, void (*cb)(void *arg), void *arg, struct loop_fd **ret);
+/** From now on call cb also when fd is writable (or no longer). */
+void loop_fd_want_write(struct loop_fd *f, bool on);
+/** Stop watching (NULL is legal). */
 void loop_fd_del(struct loop_fd *f);
 
-/** Called at the end of every turn before the loop waits: flush what was gathered. At most 8 of them. */
+/** Called at the end of every turn before the loop waits: flush what was gathered. At most 8 of them (ERR_FULL). */
 int loop_at_turn_end(struct loop *l, void (*cb)(void *arg), void *arg);
 
 /* ---- timers: storage is the caller's; a zeroed timer is idle. 1 ms grain, fire in order of time ---- */
@@ -39,6 +45,7 @@ struct loop_timer {
 };
 /** Arm, or arm anew. Cost O(log timers). */
 void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t after_ms, void (*cb)(void *arg), void *arg);
+/** Disarm; an idle timer stays idle. */
 void loop_timer_stop(struct loop_timer *t);
 static inline bool loop_timer_active(const struct loop_timer *t) { return t->slot != 0; }
 
@@ -54,10 +61,12 @@ struct loop_msg {
 	size_t nfds;
 };
 /**
- * Take over a socket. cb(arg, NULL) tells once that the other end is gone.
+ * Take over a socket (on error it stays the caller's; -EINVAL: not AF_UNIX SOCK_SEQPACKET). cb(arg, NULL) tells once that the other end is gone:
+ * nothing is read or sent from then on, loop_chan_close is still due.
  * A message that does not parse is counted (COUNTER_IPC_BAD) and dropped.
  */
 int loop_chan_open(struct loop *l, int fd, void (*cb)(void *arg, struct loop_msg *m), void *arg, struct loop_chan **ret);
+/** Close and forget (NULL is legal), also from within its callback; what is queued is lost. */
 void loop_chan_close(struct loop_chan *c);
 /** Take a descriptor out of a message: it is the caller's now. */
 int loop_msg_take_fd(struct loop_msg *m, size_t i);
@@ -66,6 +75,7 @@ int loop_msg_take_fd(struct loop_msg *m, size_t i);
  * and must not close them before the queue is empty (loop_chan_idle).
  */
 int loop_chan_send(struct loop_chan *c, uint16_t type, uint32_t id, struct slice body, const int *fds, size_t nfds);
+/** Nothing is queued: all that was sent is with the kernel. */
 bool loop_chan_idle(const struct loop_chan *c);
 /** A pair of such sockets, close-on-exec. */
 int loop_chan_pair(int ret_fd[2]);
@@ -79,9 +89,12 @@ struct loop_shm { uint8_t *base; size_t bytes; int fd; };
 int loop_shm_create(const char *name, const struct loop_shm_spec *spec, size_t n, int *ret_fd);
 /** Map one that exists; checks the directory (ERR_TORN). The map keeps a copy of fd. */
 int loop_shm_map(int fd, bool writable, struct loop_shm *ret);
+/** Unmap and close the copy of fd; a zeroed block is legal. */
 void loop_shm_unmap(struct loop_shm *m);
 /** A region, 64-byte aligned; NULL where the directory has none of this id. */
 void *loop_shm_region(const struct loop_shm *m, uint32_t id, size_t *ret_bytes);
+/** Check the directory of a block (loop_shm_map did; base and bytes are enough): 0 or ERR_TORN. */
+int loop_shm_check(const struct loop_shm *m);
 /** A read-only descriptor of the same memory. */
 int loop_shm_reopen_ro(int fd);
 /** A sealed memfd that holds these bytes (snapshots). */
