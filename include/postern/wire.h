@@ -118,7 +118,8 @@ bool wire_sdp_attr_crosses(int m, struct slice name, struct slice value);
 /** Equal apart from o= (what decides over the version)? */
 bool wire_sdp_same_session(struct slice a, struct slice b);
 
-/* ---- SIP: read-only view of a message that Sofia parsed; valid while its owner says so ---- */
+/* ---- SIP: read-only view of a message that Sofia parsed; valid while its owner says so. Nothing is allocated; slices end before a NUL of Sofia's.
+ * Where a peer folded a line inside a value, the view holds the fold; the iterator below unfolds. ---- */
 struct wire_sip;                   /* is a sip_t underneath; only wire/ and sipua/ know */
 enum wire_method { WIRE_UNKNOWN, WIRE_INVITE, WIRE_ACK, WIRE_CANCEL, WIRE_BYE, WIRE_OPTIONS, WIRE_REGISTER, WIRE_INFO, WIRE_PRACK,
 	WIRE_UPDATE, WIRE_MESSAGE, WIRE_SUBSCRIBE, WIRE_NOTIFY, WIRE_REFER, WIRE_PUBLISH, WIRE_METHODS };

@@ -110,15 +110,16 @@ static struct slice value_text(const msg_header_t *h, char *buf, size_t size)
 	struct slice v = direct_value(h);
 	issize_t n;
 
-	if (v.p) {
-		if (v.n && (memchr(v.p, '\r', v.n) || memchr(v.p, '\n', v.n)))
-			return unfold(v, buf, size);
-		return v;
+	if (!v.p) {
+		n = msg_header_field_e(buf, size, h, 0);
+		if (n < 0 || (size_t)n >= size)
+			return (struct slice){ NULL, 0 };
+		v = (struct slice){ buf, (size_t)n };
 	}
-	n = msg_header_field_e(buf, size, h, 0);
-	if (n < 0 || (size_t)n >= size)
-		return (struct slice){ NULL, 0 };
-	return (struct slice){ buf, (size_t)n };
+	/* also what a class printed may hold a fold; unfold() works in place */
+	if (v.n && (memchr(v.p, '\r', v.n) || memchr(v.p, '\n', v.n)))
+		return unfold(v, buf, size);
+	return v;
 }
 
 /* The chain of a parsed message begins with its start line. */

@@ -167,7 +167,8 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 	FILE *f;
 	size_t n;
 
-	if (type != FTW_F || ends(path, "INDEX.md"))
+	/* the relay's expectations are templates, with words for ports */
+	if (type != FTW_F || ends(path, "INDEX.md") || ends(path, ".expected.sdp") || ends(path, "pairs.txt"))
 		return 0;
 	if (strncmp(folder, "/sdp-", 5) && strncmp(folder, "/sip-", 5))
 		return 0;
