@@ -18,28 +18,39 @@ extern const struct conf_collection *const ctl_schema[];   /* NULL-terminated */
 struct ctl_user_conf { const char *id; int role; struct { const void *v; size_t n; } allow, deny; };
 extern const struct conf_collection ctl_schema_users;
 
-/* ---- renderers; what is not there is NULL or skipped ---- */
+/* ---- renderers; what is not there is NULL or skipped. Thread: the one that maps; cost O(slots) without system calls, but for /proc ---- */
+struct ctl_process { const char *role; int pid; unsigned restarts; int64_t since_ms; };
 struct ctl_maps {                       /* read-only maps */
 	const struct loop_shm *calls, *streams, *admin;
+	const struct ctl_process *process; size_t nprocess;    /* for metrics: borrowed during the call */
 };
-/** GET /calls: `{items, next}`. filter keys may be NULL. after: cursor or NULL. New reference. */
+/** GET /calls: `{items, next}`. filter keys may be NULL. after: cursor or NULL. New reference; NULL where memory is short or the cursor is none of ours. */
 struct ctl_call_filter { const char *number, *trunk, *state; int64_t min_age_s; };
 struct json_t *ctl_render_calls(const struct ctl_maps *m, const struct ctl_call_filter *f, const char *after, unsigned limit);
 /** GET /calls/{id}, with SDP, timer, media; NULL: no such call. */
 struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
+/** Is there a call of this id? Without rendering it. */
+bool ctl_has_call(const struct ctl_maps *m, const char *id);
+/** GET /trunks: `{items, next}`; after: cursor or NULL. New reference, NULL as above. */
 struct json_t *ctl_render_trunks(const struct ctl_maps *m, const char *after, unsigned limit);
+/** GET /trunks/{id}; NULL: no such trunk. */
 struct json_t *ctl_render_trunk(const struct ctl_maps *m, const char *id);
+/** GET /stats: the rows of the metrics by name. New reference or NULL. */
 struct json_t *ctl_render_stats(const struct ctl_maps *m);
-/** Prometheus text; malloc'd. */
+/** Prometheus text; malloc'd, NULL where memory is short. */
 char *ctl_render_metrics(const struct ctl_maps *m);
 
 /* ---- commands to the engine: over the admin-engine channel, JSON arguments, asynchronous ---- */
 enum ctl_command_id { CTL_CALL_END = 1, CTL_DRAIN, CTL_UNDRAIN, CTL_COMMANDS };
 struct ctl_command { enum ctl_command_id id; const char *name; const char *role; const char *args; const char *doc; };
+/** The row, NULL for an unknown number. */
 const struct ctl_command *ctl_command_row(enum ctl_command_id id);
 #define CTL_MSG_REQUEST 100             /* loop_msg types of this channel */
 #define CTL_MSG_REPLY   101
-/** Request body: u16 command, slice json. Reply body: i32 status (0 or ERR_*), slice json or text of the error. */
+/**
+ * Request body: u16 command, slice json. Reply body: i32 status (0 or ERR_*), slice json or text of the error.
+ * Printers give ERR_TRUNCATED where buf is too small; parsers ERR_PROTO, and slices borrow body.
+ */
 int ctl_request_print(enum ctl_command_id id, struct slice args, void *buf, size_t size, size_t *ret_len);
 int ctl_request_parse(struct slice body, enum ctl_command_id *ret_id, struct slice *ret_args);
 int ctl_reply_print(int status, struct slice json, void *buf, size_t size, size_t *ret_len);

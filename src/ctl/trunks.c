@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trunks and their targets as JSON, from the live figures in the engine's memory.
+ * They change while they are read: texts are bounded by their fields, numbers are of different instants.
+ */
+#include <stdio.h>
+
+#include "ctl/ctl.h"
+#include "postern/peer.h"
+
+static const char *const transports[] = { "udp", "tcp", "tls" };
+
+const struct peer_live *ctl_live(const struct ctl_maps *m, uint32_t *ret_n)
+{
+	size_t bytes = 0, room;
+	const struct peer_live *live = ctl_region(m->calls, REGION_TARGETS, &bytes);
+
+	if (!live || bytes < sizeof *live)
+		return NULL;
+	room = (bytes - sizeof *live) / sizeof live->trunk[0];
+	*ret_n = live->n < room ? live->n : (uint32_t)room;
+	return live;
+}
+
+static json_t *target_json(const struct peer_live_target *t, unsigned place)
+{
+	return json_pack("{s:o, s:o, s:i, s:s, s:i, s:i, s:s, s:o, s:o, s:I}",
+		"uri", ctl_text(ctl_bounded(t->uri, sizeof t->uri)), "address", ctl_text(ctl_bounded(t->address, sizeof t->address)), "port", (int)t->port,
+		"transport", t->transport < ARRAY_LEN(transports) ? transports[t->transport] : "?", "priority", (int)place + 1, "weight", 0,
+		"state", peer_state_name(t->state), "reason", ctl_text(ctl_bounded(t->reason, sizeof t->reason)), "since", ctl_time(t->since_ms), "calls", (json_int_t)t->calls);
+}
+
+/** A trunk is as good as its best target. */
+static enum peer_state trunk_state(const struct peer_live_trunk *t, uint32_t n)
+{
+	enum peer_state best = n ? PEER_DOWN : PEER_UP;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (t->target[i].state == PEER_UP)
+			return PEER_UP;
+		if (t->target[i].state != PEER_DOWN)
+			best = t->target[i].state;
+	}
+	return best;
+}
+
+static json_t *trunk_json(const struct peer_live_trunk *t)
+{
+	uint32_t n = t->ntargets < PEER_TARGETS ? t->ntargets : PEER_TARGETS;
+	json_t *targets = json_array();
+
+	for (uint32_t i = 0; i < n; i++)
+		json_array_append_new(targets, target_json(&t->target[i], i));
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "id", ctl_text(ctl_bounded(t->id, sizeof t->id)), "state", peer_state_name(trunk_state(t, n)),
+		"calls", (json_int_t)t->calls_in + t->calls_out, "calls_in", (json_int_t)t->calls_in, "calls_out", (json_int_t)t->calls_out, "cps", (json_int_t)t->cps, "targets", targets);
+}
+
+json_t *ctl_render_trunks(const struct ctl_maps *m, const char *after, unsigned limit)
+{
+	const struct peer_live *live;
+	uint64_t from = 0;
+	char next[16];
+	uint32_t n = 0, i;
+	json_t *items;
+
+	if (after && slice_u64(slice_str(after), UINT32_MAX, &from))
+		return NULL;
+	live = ctl_live(m, &n);
+	items = json_array();
+	for (i = after ? (uint32_t)from + 1 : 0; live && i < n && json_array_size(items) < limit; i++)
+		json_array_append_new(items, trunk_json(&live->trunk[i]));
+	snprintf(next, sizeof next, "%u", i - 1);
+	return ctl_page(items, live && i < n ? next : NULL);
+}
+
+json_t *ctl_render_trunk(const struct ctl_maps *m, const char *id)
+{
+	const struct peer_live *live;
+	uint32_t n = 0;
+
+	live = ctl_live(m, &n);
+	for (uint32_t i = 0; live && i < n; i++)
+		if (slice_eq(ctl_bounded(live->trunk[i].id, sizeof live->trunk[i].id), slice_str(id)))
+			return trunk_json(&live->trunk[i]);
+	return NULL;
+}
