@@ -32,6 +32,8 @@ int keys_tls_new(const struct keys_tls_conf *conf, const struct keys_pem *pem, c
 /** Contexts, borrowed: for the guard's SSL_new. Client verification is required unless the profile says otherwise. */
 struct ssl_ctx_st *keys_tls_server(struct keys_tls *t);
 struct ssl_ctx_st *keys_tls_client(struct keys_tls *t);
+/** Exchange the contexts of two profiles: whoever holds `t` makes new connections with what `other` had. For certificates that were read again. */
+void keys_tls_swap(struct keys_tls *t, struct keys_tls *other);
 /** Context of an outgoing connection whose trunk names no profile: system trust anchors, verification required. */
 int keys_tls_default(struct keys_tls **ret);
 
