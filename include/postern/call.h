@@ -15,6 +15,8 @@ struct media_client;
 struct peer_set;
 struct peer_live;
 struct peer_view;
+struct keys_tls;
+struct base_ring;
 
 /* ---- options (tables in call/schema.c) ---- */
 /* mode: 0 local 1 relay 2 off; method: 0 auto 1 update 2 invite; refresher: 0 auto 1 local 2 peer */
@@ -32,7 +34,7 @@ extern const struct conf_collection call_schema_timers, call_schema_midcall;
 enum call_state { CALL_SETUP, CALL_EARLY, CALL_ANSWERED /* 2xx sent, no ACK yet */, CALL_UP, CALL_ENDING, CALL_STATES };
 const char *call_state_name(enum call_state s);
 #define CALL_STREAMS 8
-struct call_record_stream { uint32_t slot, gen; };
+struct call_record_stream { uint32_t slot, gen; uint8_t mux; };
 struct call_record_leg {
 	struct slice trunk, realm;         /* ids */
 	struct slice call_id, local, remote, target, routes;   /* as struct sipua_dialog_state */
@@ -41,15 +43,18 @@ struct call_record_leg {
 	uint32_t cseq_local, cseq_remote;
 	uint32_t allow;                    /* the peer's methods, bit set; 0 = none told */
 	uint16_t listener; uint8_t transport, uas; /* uas: we answered its INVITE */
+	uint8_t allow_seen, confirmed;
+	struct slice tls_name, tls;        /* outgoing TLS: name to check, profile id */
+	uint64_t sdp_shown;                /* mark of the description sent last */
 	union base_addr source;            /* where its messages come from / go to */
-	uint8_t offer_state, hold;         /* enum of the leg's offer/answer machine */
+	uint8_t offer_state, hold;         /* for the offer/answer machine of later issues: 0 today */
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
 	uint8_t nstreams; struct call_record_stream stream[CALL_STREAMS];
 };
 struct call_record {
 	char id[24];                       /* call id of the API */
 	uint64_t serial;                   /* increasing with every call of this state memory */
-	uint8_t state; uint8_t ended_by;
+	uint8_t state;
 	struct slice from, to, route;      /* user parts or URIs as shown */
 	int64_t start_ms, ringing_ms, answer_ms; /* wall clock; 0 = not yet */
 	struct call_record_leg leg[2];     /* A (the caller's), B */
@@ -72,6 +77,8 @@ void call_store_close(struct call_store *s);
 int call_store_add(struct call_store *s, uint32_t *ret_slot);
 int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
 void call_store_del(struct call_store *s, uint32_t slot);
+/** The call is being ended: from now on its record reads as CALL_ENDING. One byte, no copy. */
+void call_store_ending(struct call_store *s, uint32_t slot);
 /** Give the memory of unused blocks back to the system; does nothing while there are calls. */
 void call_store_trim(struct call_store *s);
 /** Reader: a stable copy of the record into buf (CALL_RECORD_MAX), parsed. ERR_NOTFOUND empty slot, ERR_TORN. Any process, any thread. */
@@ -85,11 +92,15 @@ struct call_engine;
 struct call_engine_params {
 	struct loop *loop;
 	struct media_client *media;
+	const struct loop_shm *streams;    /* read-only map, for the figures of CDRs; NULL: none */
 	struct peer_set *peers;            /* referenced */
 	struct peer_live *live;
 	void *store_mem; size_t store_bytes;
 	struct base_ring *records, *events;/* may be NULL in tests */
 	unsigned max_calls;                /* effective */
+	/** TLS profile of that id (a trunk's `tls`), borrowed; NULL: none, the listener's own serves. May be NULL. */
+	struct keys_tls *(*tls)(void *arg, const char *id);
+	void *tls_arg;
 };
 int call_engine_new(const struct call_engine_params *p, struct call_engine **ret);
 /** The agent is made with call_engine_handlers() and given back here; then records found in memory are taken up. Returns calls restored. */
@@ -102,6 +113,8 @@ void call_engine_set_peers(struct call_engine *e, struct peer_set *peers);
 int call_engine_end(struct call_engine *e, const char *id, const char *why);
 /** From now on new calls get 503; done(arg) when no call is left or the time is over and the rest was ended. */
 void call_engine_drain(struct call_engine *e, int64_t seconds, void (*done)(void *arg), void *arg);
+/** Take new calls again. */
+void call_engine_undrain(struct call_engine *e);
 void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen); /* media tells */
 unsigned call_engine_count(const struct call_engine *e);
 void call_engine_free(struct call_engine *e);

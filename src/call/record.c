@@ -53,16 +53,19 @@ static void get_addr(struct reader *r, union base_addr *a)
 
 static void put_leg(struct writer *w, const struct call_record_leg *l)
 {
-	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out };
+	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out, l->tls_name, l->tls };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
 		wr_slice(w, text[i]);
 	wr_u64(w, l->sdp_id);
 	wr_u64(w, l->sdp_version);
+	wr_u64(w, l->sdp_shown);
 	wr_u32(w, l->cseq_local);
 	wr_u32(w, l->cseq_remote);
 	wr_u32(w, l->allow);
+	wr_u8(w, l->allow_seen);
+	wr_u8(w, l->confirmed);
 	wr_u16(w, l->listener);
 	wr_u8(w, l->transport);
 	wr_u8(w, l->uas);
@@ -76,21 +79,25 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 	for (i = 0; i < l->nstreams && i < CALL_STREAMS; i++) {
 		wr_u32(w, l->stream[i].slot);
 		wr_u32(w, l->stream[i].gen);
+		wr_u8(w, l->stream[i].mux);
 	}
 }
 
 static void get_leg(struct reader *r, struct call_record_leg *l)
 {
-	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out };
+	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out, &l->tls_name, &l->tls };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
 		*text[i] = rd_slice(r);
 	l->sdp_id = rd_u64(r);
 	l->sdp_version = rd_u64(r);
+	l->sdp_shown = rd_u64(r);
 	l->cseq_local = rd_u32(r);
 	l->cseq_remote = rd_u32(r);
 	l->allow = rd_u32(r);
+	l->allow_seen = rd_u8(r);
+	l->confirmed = rd_u8(r);
 	l->listener = rd_u16(r);
 	l->transport = rd_u8(r);
 	l->uas = rd_u8(r);
@@ -106,6 +113,7 @@ static void get_leg(struct reader *r, struct call_record_leg *l)
 	for (i = 0; !r->bad && i < l->nstreams; i++) {
 		l->stream[i].slot = rd_u32(r);
 		l->stream[i].gen = rd_u32(r);
+		l->stream[i].mux = rd_u8(r);
 	}
 }
 
@@ -120,7 +128,6 @@ int call_record_print(const struct call_record *r, void *buf, size_t size, size_
 	wr_bytes(&w, r->id, sizeof r->id);
 	wr_u64(&w, r->serial);
 	wr_u8(&w, r->state);
-	wr_u8(&w, r->ended_by);
 	wr_slice(&w, r->from);
 	wr_slice(&w, r->to);
 	wr_slice(&w, r->route);
@@ -152,7 +159,6 @@ int call_record_parse(const void *buf, size_t n, struct call_record *ret)
 	memcpy(c.id, id.p, sizeof c.id);
 	c.serial = rd_u64(&r);
 	c.state = rd_u8(&r);
-	c.ended_by = rd_u8(&r);
 	c.from = rd_slice(&r);
 	c.to = rd_slice(&r);
 	c.route = rd_slice(&r);

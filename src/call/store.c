@@ -2,7 +2,7 @@
 /*
  * Call records in state memory, copy on write (docs/design/0001-house.md).
  *
- * Layout: header, heads[slots], next[blocks], data[blocks][512]. A head is one 64-bit word {generation 22, length 18, block+1 24}; 0 is an
+ * Layout: header, heads[slots], ending[slots], next[blocks], data[blocks][512]. A head is one 64-bit word {generation 22, length 18, block+1 24}; 0 is an
  * empty slot. A record's bytes begin with a checksum over slot, head and content. The writer fills free blocks, then stores the head: whatever
  * instant kills it leaves the old record or the new one. The list of free blocks is private to the writer and rebuilt from the heads.
  */
@@ -27,6 +27,7 @@ struct store_header {
 struct layout {
 	struct store_header *h;
 	uint64_t *head;
+	uint8_t *ending;               /* the call is being ended: its successor finishes that */
 	uint32_t *next;
 	uint8_t *data;
 	uint32_t slots, blocks;
@@ -65,7 +66,7 @@ static uint64_t checksum(uint32_t slot, uint64_t head, const uint8_t *p, size_t 
 
 static size_t layout_bytes(uint32_t slots, uint32_t blocks)
 {
-	return sizeof(struct store_header) + (size_t)slots * 8 + (size_t)((blocks + 15) & ~15u) * 4 + (size_t)blocks * BLOCK_BYTES;
+	return sizeof(struct store_header) + (size_t)slots * 8 + ((slots + 63) & ~63u) + (size_t)((blocks + 15) & ~15u) * 4 + (size_t)blocks * BLOCK_BYTES;
 }
 
 size_t call_store_bytes(unsigned max_calls)
@@ -81,7 +82,8 @@ static void layout_set(struct layout *m, void *mem, uint32_t slots, uint32_t blo
 	m->slots = slots;
 	m->blocks = blocks;
 	m->head = (uint64_t *)(void *)(p + sizeof *m->h);
-	m->next = (uint32_t *)(void *)(p + sizeof *m->h + (size_t)slots * 8);
+	m->ending = p + sizeof *m->h + (size_t)slots * 8;
+	m->next = (uint32_t *)(void *)(m->ending + ((slots + 63) & ~63u));
 	m->data = p + layout_bytes(slots, blocks) - (size_t)blocks * BLOCK_BYTES;
 }
 
@@ -153,7 +155,10 @@ int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, 
 		if (err)
 			return err;
 		memcpy(buf, copy + SUM_BYTES, head_len(head) - SUM_BYTES);
-		return call_record_parse(buf, head_len(head) - SUM_BYTES, ret);
+		err = call_record_parse(buf, head_len(head) - SUM_BYTES, ret);
+		if (!err && m.ending[slot])
+			ret->state = CALL_ENDING;
+		return err;
 	}
 	return ERR_TORN;
 }
@@ -202,15 +207,15 @@ static int take_up(struct call_store *s, unsigned *ret_torn)
 static void format(void *mem, size_t bytes)
 {
 	struct store_header *h = mem;
-	size_t per = 8 + BLOCKS_PER_CALL * (4 + BLOCK_BYTES);
-	uint32_t slots = bytes > 4096 + 256 * (4 + BLOCK_BYTES) + sizeof *h ? (uint32_t)((bytes - 4096 - 256 * (4 + BLOCK_BYTES) - sizeof *h + per - 1) / per) : 0;
+	size_t per = 9 + BLOCKS_PER_CALL * (4 + BLOCK_BYTES);
+	uint32_t slots = bytes > 4096 + 256 * (4 + BLOCK_BYTES) + sizeof *h ? (uint32_t)((bytes - 4096 - 256 * (4 + BLOCK_BYTES) - sizeof *h + per - 1) / per) + 1 : 0;
 
 	while (slots && layout_bytes(slots, slots * BLOCKS_PER_CALL + 256) > bytes)
 		slots--;
 	memset(mem, 0, sizeof *h);
 	h->slots = slots;
 	h->blocks = slots * BLOCKS_PER_CALL + 256;
-	memset((uint8_t *)mem + sizeof *h, 0, (size_t)slots * 8);
+	memset((uint8_t *)mem + sizeof *h, 0, (size_t)slots * 9);
 	__atomic_store_n(&h->magic, STORE_MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -260,6 +265,7 @@ int call_store_add(struct call_store *s, uint32_t *ret_slot)
 	if (!s->nfree_slot)
 		return ERR_FULL;
 	*ret_slot = s->free_slot[--s->nfree_slot];
+	s->m.ending[*ret_slot] = 0;
 	s->used++;
 	return 0;
 }
@@ -314,6 +320,11 @@ void call_store_del(struct call_store *s, uint32_t slot)
 	chain_free(s, old);
 	s->free_slot[s->nfree_slot++] = slot;
 	s->used--;
+}
+
+void call_store_ending(struct call_store *s, uint32_t slot)
+{
+	__atomic_store_n(&s->m.ending[slot], 1, __ATOMIC_RELEASE);
 }
 
 void call_store_trim(struct call_store *s)

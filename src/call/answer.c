@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What comes back for the INVITE of a call: 1xx, 2xx, failures, CANCEL, ACK, no answer (RFC 3261 13 and 9, RFC 3264; RFC 6337 patterns 1 and 2).
+ * An offer in INVITE: the callee's 2xx is acknowledged at once. An offerless INVITE: the callee's ACK waits for the caller's, which holds the answer.
+ */
+#include <stdio.h>
+
+#include "call/b2b.h"
+
+/** A response for the caller with what may cross of the callee's. NULL where memory is short. */
+static struct sipua_msg *response_for(struct call_exchange *x, int status, const struct wire_sip *resp, struct slice sdp)
+{
+	struct slice phrase = resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 };
+	struct sipua_msg *msg;
+	char buf[128];
+	int err;
+
+	slice_copy(buf, sizeof buf, phrase);
+	if (sipua_msg_response(x->srv, status, phrase.n ? buf : NULL, &msg))
+		return NULL;
+	err = resp ? call_headers_cross(msg, resp, x->from) : 0;
+	if (!err)
+		err = call_headers_ours(msg);
+	if (!err)
+		err = call_headers_contact(msg, x->from);
+	if (!err && sdp.n)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), sdp);
+	if (!err && resp)
+		err = call_body_cross(msg, resp);
+	if (!err)
+		return msg;
+	sipua_msg_free(msg);
+	return NULL;
+}
+
+/** The callee's SDP is the answer to the caller's offer: make the caller's text of it, and media. 0 or a status. */
+static int take_answer(struct call_exchange *x, struct slice body)
+{
+	struct slice text;
+	int status;
+
+	if (call_text_set(&x->answer_in, body))
+		return 500;
+	status = call_sdp_for(x->from, body, true, &text);
+	if (!status && call_text_set(&x->answer_out, text))
+		status = 500;
+	if (status)
+		return status;
+	if (call_text_set(&x->from->sdp_out, text))
+		return 500;
+	x->answered = true;
+	return call_exchange_commit(x) ? 500 : 0;
+}
+
+static void on_no_answer(void *arg)
+{
+	struct call *c = arg;
+
+	if (c->x)
+		call_exchange_refuse(c->x, 480, NULL, NULL);
+	call_end(c, "no-answer", "postern", 480, NULL, NULL);
+}
+
+static void first_response(struct call_exchange *x)
+{
+	struct call *c = x->call;
+
+	if (!loop_timer_active(&c->no_answer) && c->state == CALL_SETUP)
+		loop_timer_start(c->eng->p.loop, &c->no_answer, x->to->trunk->conf->no_answer * 1000, on_no_answer, c);
+}
+
+static void on_provisional(struct call_exchange *x, int status, const struct wire_sip *resp)
+{
+	struct call *c = x->call;
+	struct sipua_msg *msg;
+	struct slice sdp = { NULL, 0 };
+
+	first_response(x);
+	if (status == 100)
+		return;
+	call_leg_allow(x->to, resp);
+	if (sipua_dialog_establish(x->to->dialog, resp))
+		return; /* a 1xx without a tag makes no dialog, and is shown all the same below */
+	if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, wire_sip_body(resp)))
+		sdp = (struct slice){ x->answer_out.p, x->answer_out.n };
+	if (!c->ringing_ms)
+		c->ringing_ms = base_wall_ms();
+	if (c->state == CALL_SETUP || sdp.n) {
+		c->state = CALL_EARLY;
+		call_persist(c);
+	}
+	msg = response_for(x, status, resp, sdp);
+	if (msg)
+		sipua_srv_send(x->srv, msg);
+}
+
+/** 2xx that cannot be used: the callee gets ACK and BYE, the caller a refusal. */
+static void answer_failed(struct call_exchange *x, int status)
+{
+	struct call *c = x->call;
+
+	sipua_cli_ack(x->cli, NULL);
+	x->to->confirmed = true;
+	call_exchange_refuse(x, status, NULL, NULL);
+	call_end(c, "media", "postern", status, NULL, NULL);
+}
+
+static void call_is_up(struct call *c)
+{
+	loop_timer_stop(&c->no_answer);
+	c->state = CALL_UP;
+	c->status = c->tried.status = 200;
+	c->answer_ms = base_wall_ms();
+	base_count(COUNTER_CALLS_ANSWERED);
+}
+
+/** Offerless INVITE: the callee's offer goes to the caller, its ACK waits. */
+static int pass_offer(struct call_exchange *x, const struct wire_sip *resp)
+{
+	struct slice text;
+	int status = call_body_is_sdp(resp) ? call_sdp_check(wire_sip_body(resp)) : 488;
+
+	if (!status && call_text_set(&x->offer_in, wire_sip_body(resp)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->from, wire_sip_body(resp), false, &text);
+	if (!status && (call_text_set(&x->offer_out, text) || call_text_set(&x->to->sdp_in, wire_sip_body(resp)) || call_text_set(&x->from->sdp_out, text)))
+		status = 500;
+	x->state = CALL_X_ACK;
+	return status;
+}
+
+static void on_success(struct call_exchange *x, const struct wire_sip *resp)
+{
+	struct call *c = x->call;
+	struct slice sdp;
+	struct sipua_msg *msg;
+	int status = 0;
+
+	call_leg_allow(x->to, resp);
+	if (sipua_dialog_establish(x->to->dialog, resp)) {
+		answer_failed(x, 502);
+		return;
+	}
+	x->to->confirmed = true;
+	if (!x->has_offer)
+		status = pass_offer(x, resp);
+	else if (call_body_is_sdp(resp))
+		status = take_answer(x, wire_sip_body(resp));
+	else if (!x->answered)
+		status = 488;
+	if (status) {
+		answer_failed(x, status);
+		return;
+	}
+	if (x->has_offer) {
+		sipua_cli_ack(x->cli, NULL);
+		sipua_cli_free(x->cli);
+		x->cli = NULL;
+	}
+	call_is_up(c);
+	x->from->confirmed = true;
+	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->offer_out.n };
+	msg = call_persist(c) ? NULL : response_for(x, wire_sip_status(resp), resp, sdp);
+	if (!msg) {
+		call_exchange_refuse(x, 503, NULL, NULL);
+		call_end(c, "resources", "postern", 503, NULL, NULL);
+		return;
+	}
+	sipua_srv_send(x->srv, msg);
+}
+
+static void on_failure(struct call_exchange *x, int status, const struct wire_sip *resp)
+{
+	struct call *c = x->call;
+	char phrase[128];
+
+	/* what no target sent is ours to say: 503, and come again */
+	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });
+	c->tried.status = status;
+	if (!resp)
+		status = 503;
+	call_exchange_refuse(x, status, resp && phrase[0] ? phrase : NULL, resp);
+	call_finish(c, resp ? "rejected" : c->tried.status == 408 ? "timeout" : "unreachable", resp ? "callee" : "postern", status);
+}
+
+static void invite_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	if (x->state != CALL_X_SENT)
+		return; /* a further 2xx of a fork: sipua ends it when the transaction is freed */
+	if (status < 200)
+		on_provisional(x, status, sip);
+	else if (status < 300 && sip)
+		on_success(x, sip);
+	else
+		on_failure(x, status, sip);
+}
+
+const struct sipua_cli_ops call_invite_cli_ops = { .response = invite_response };
+
+/** ACK with the answer to the callee's offer. */
+static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct call *c = x->call;
+	struct sipua_msg *msg = NULL;
+	struct slice text;
+	int status = call_body_is_sdp(sip) ? 0 : 488;
+
+	if (!status && call_text_set(&x->answer_in, wire_sip_body(sip)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->to, wire_sip_body(sip), true, &text);
+	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
+		status = 500;
+	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {
+		sipua_msg_free(msg);
+		status = 500;
+	}
+	if (status) {
+		sipua_cli_ack(x->cli, NULL);
+		call_end(c, "media", "postern", 488, NULL, NULL);
+		return;
+	}
+	call_exchange_commit(x);
+	call_persist(c);
+	sipua_cli_ack(x->cli, msg);
+	call_exchange_free(x);
+}
+
+static void invite_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	if (!sip) {
+		if (x->state == CALL_X_ACK)
+			sipua_cli_ack(x->cli, NULL);
+		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
+	} else if (x->state == CALL_X_ACK) {
+		ack_answer(x, sip);
+	} else {
+		call_exchange_free(x);
+	}
+}
+
+static void invite_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	call_exchange_refuse(x, 487, NULL, NULL);
+	call_end(x->call, "canceled", "caller", 487, NULL, sip);
+}
+
+const struct sipua_srv_ops call_invite_srv_ops = { .ack = invite_ack, .cancel = invite_cancel };

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call, private: the call, its two legs, the exchange between them. Who calls whom: front -> setup -> (answer | midcall) -> ending;
+ * all of them use sdp (offer/answer text and media), headers (what crosses), persist (record, restore) and cdr.
+ */
+#ifndef CALL_B2B_H
+#define CALL_B2B_H
+
+#include "postern/base.h"
+#include "postern/call.h"
+#include "postern/loop.h"
+#include "postern/media.h"
+#include "postern/peer.h"
+#include "postern/sipua.h"
+#include "postern/wire.h"
+
+struct call;
+
+/** A description that was sent or received: text of our own, with its media refs beside. */
+struct call_text { char *p; size_t n; };
+
+struct call_stream {
+	struct media_ref ref;
+	union base_addr addr;          /* our RTP address on this leg */
+	bool mux;                      /* RTCP on the RTP port, agreed */
+};
+
+struct call_leg {
+	struct call *call;
+	struct sipua_dialog *dialog;   /* NULL: never was one, or done with */
+	const struct peer_trunk *trunk;
+	const struct media_profile_conf *media;
+	unsigned listener;
+	uint8_t transport;
+	union base_addr source;        /* of the peer's requests, or where ours go */
+	struct call_text sdp_in, sdp_out; /* last in force: from the peer, to it */
+	uint64_t o_id, o_version;      /* of our o= on this leg; version 0: none sent yet */
+	uint64_t shown;                /* call_sdp_mark of the description that was sent last, whatever became of it */
+	uint32_t allow;                /* methods of the peer's latest Allow */
+	bool allow_seen;
+	struct sipua_cli *bye;         /* our BYE, unanswered */
+	bool confirmed;                /* a 2xx made the dialog: BYE ends it */
+	bool over;                     /* this side knows that the call is ended */
+	uint8_t nstreams;
+	struct call_stream stream[CALL_STREAMS];
+};
+
+/**
+ * A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call;
+ * others (INFO) beside it. state machine: exchange.c.
+ */
+enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
+struct call_exchange {
+	struct call *call;
+	struct call_leg *from, *to;
+	struct sipua_srv *srv;         /* request of `from`, NULL once done with */
+	struct sipua_cli *cli;         /* ours to `to` */
+	enum wire_method method;       /* as it came */
+	bool initial;                  /* the INVITE that made the call */
+	bool as_invite;                /* an UPDATE that goes on as re-INVITE */
+	bool has_offer;                /* the request carries the offer */
+	bool local_answer;             /* UPDATE without SDP as re-INVITE: the answer stays on `to` */
+	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
+	bool canceled;
+	enum call_xstate state;
+	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
+	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE */
+	struct list_node node;         /* in call->others */
+};
+
+struct call {
+	struct call_engine *eng;
+	struct peer_set *peers;        /* the set that it began with */
+	struct list_node node;         /* in engine->calls */
+	char id[24];
+	uint64_t serial;
+	enum call_state state;
+	struct call_leg leg[2];
+	struct call_exchange *x;       /* the offer/answer in progress, or NULL */
+	struct list_node others;       /* exchanges without offer/answer */
+	char *from, *to, *route;       /* as shown */
+	int64_t start_ms, ringing_ms, answer_ms, end_ms;
+	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
+	struct loop_timer no_answer;
+	struct { const char *uri; int status; int64_t start_ms; } tried; /* the target of the call, for the CDR */
+	int status;                    /* final status of the call towards the caller */
+	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */
+	char why[64];
+	bool counted;                  /* in the live figures of its trunks */
+	bool cdr_done;
+};
+#define CALL_NO_SLOT UINT32_MAX
+
+struct call_engine {
+	struct call_engine_params p;
+	struct sipua *ua;
+	struct call_store *store;
+	struct list_node calls;
+	unsigned ncalls;
+	uint64_t serial;
+	/* admission */
+	double cps_tokens;
+	struct mono cps_at;
+	bool draining;
+	void (*drain_done)(void *arg);
+	void *drain_arg;
+	struct loop_timer drain_timer, tick;
+	struct mono quiet_since;
+	bool trimmed;
+};
+
+/* front.c */
+void call_front_request(void *arg, struct sipua_in *in);
+void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struct sipua_path *path);
+/** Option tags that we understand in Require today. */
+extern const char *const call_known_options[];
+
+/* setup.c */
+void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
+extern const struct sipua_srv_ops call_invite_srv_ops;
+extern const struct sipua_cli_ops call_invite_cli_ops;
+
+/* midcall.c */
+extern const struct sipua_dialog_ops call_dialog_ops;
+
+/* exchange.c */
+struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);
+/** Take it off its call and release all it holds; transactions that are open are ended by sipua. */
+void call_exchange_free(struct call_exchange *x);
+/** Offer and answer are known: they become the legs' own, media follows, the record is written. */
+int call_exchange_commit(struct call_exchange *x);
+/** Answer the request of `from` (once) with this status and what of resp may cross. */
+void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp);
+
+/* sdp.c: results of *_for lie in a scratch buffer until the next call of this file */
+int call_sdp_check(struct slice body);  /* 0, or a SIP status that refuses it */
+/** Text of the peer's description for the other leg; makes ports where streams need them. @return 0 or a SIP status */
+int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct slice *ret);
+/** Hash of a description apart from its o= line. */
+uint64_t call_sdp_mark(struct slice text);
+/** Streams, directions and addresses of both legs as their descriptions say: tell media. */
+void call_media_apply(struct call *c);
+void call_media_release(struct call *c);
+int call_text_set(struct call_text *t, struct slice s);
+void call_text_clear(struct call_text *t);
+bool call_body_is_sdp(const struct wire_sip *sip);
+bool call_body_is_multipart(const struct wire_sip *sip);
+
+/* headers.c */
+#define CALL_HEADER_MAX 8192     /* longest value that we rewrite; a longer one is left out and counted */
+/** Host that we show on this leg: advertised address without port. */
+struct slice call_headers_host(const struct call_leg *to);
+/** Copy to msg what of sip may cross to that leg, by the table; what is rebuilt there is added by the caller. */
+int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+/** Allow and Supported of ours. */
+int call_headers_ours(struct sipua_msg *msg);
+#define CALL_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg);
+/** Body of the message carried on, where it is not SDP. */
+int call_body_cross(struct sipua_msg *msg, const struct wire_sip *sip);
+
+/* engine.c */
+struct call *call_new(struct call_engine *e, struct peer_set *peers);
+void call_free(struct call *c);
+void call_leg_allow(struct call_leg *l, const struct wire_sip *sip);
+struct keys_tls;
+/** TLS profile by id, as given by the engine's owner; NULL: the listener's own. */
+struct keys_tls *call_engine_tls(struct call_engine *e, const char *id);
+struct call_leg *call_other(struct call_leg *l);
+void call_figures(struct call *c, int delta);
+
+/* persist.c */
+/** Write the record; what it makes true may be sent only when this returned 0. */
+int call_persist(struct call *c);
+unsigned call_restore_all(struct call_engine *e);
+
+/* ending.c */
+/** End whatever state it is in: BYE or CANCEL where a side does not know yet, final status to the caller. cause and by are literals. */
+void call_end(struct call *c, const char *cause, const char *by, int status, const struct call_leg *told, const struct wire_sip *why);
+/** A failed set-up was answered to the caller: nothing is open any more. */
+void call_finish(struct call *c, const char *cause, const char *by, int status);
+
+/* cdr.c */
+void call_cdr(struct call *c);
+
+#endif

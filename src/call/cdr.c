@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One CDR per call, as JSON text on the ring to admin (design.md section 5 names the fields). Written once, when the call begins to end. */
+#include "call/b2b.h"
+
+#define CDR_MAX 16384
+
+static void js(struct text *t, struct slice s)
+{
+	size_t i;
+
+	text_add(t, "\"");
+	for (i = 0; i < s.n; i++) {
+		unsigned char ch = (unsigned char)s.p[i];
+
+		if (ch == '"' || ch == '\\')
+			text_add(t, "\\%c", ch);
+		else if (ch < 0x20 || ch >= 0x7f)
+			text_add(t, "\\u%04x", ch); /* bytes that are not ASCII: as Latin-1, always valid JSON */
+		else
+			text_slice(t, (struct slice){ s.p + i, 1 });
+	}
+	text_add(t, "\"");
+}
+
+static void field(struct text *t, const char *name, struct slice v)
+{
+	text_add(t, ",\"%s\":", name);
+	if (v.n)
+		js(t, v);
+	else
+		text_add(t, "null");
+}
+
+static void time_field(struct text *t, const char *name, int64_t ms)
+{
+	char buf[32];
+
+	field(t, name, ms ? slice_str(base_time_rfc3339(ms, buf)) : (struct slice){ NULL, 0 });
+}
+
+static struct slice call_id_of(const struct call_leg *l)
+{
+	return l->dialog ? sipua_dialog_call_id(l->dialog) : (struct slice){ NULL, 0 };
+}
+
+static void add_targets(struct text *t, const struct call *c)
+{
+	char buf[32];
+
+	text_add(t, ",\"targets\":[");
+	if (c->tried.uri) {
+		text_add(t, "{\"uri\":");
+		js(t, slice_str(c->tried.uri));
+		field(t, "trunk", c->leg[1].trunk ? slice_str(c->leg[1].trunk->conf->id) : (struct slice){ NULL, 0 });
+		text_add(t, ",\"status\":%d,\"at\":\"%s\"}", c->tried.status, base_time_rfc3339(c->tried.start_ms, buf));
+	}
+	text_add(t, "]");
+}
+
+static void add_quality(struct text *t, const struct call *c)
+{
+	struct media_figures f;
+	unsigned k, i, n = 0;
+
+	text_add(t, ",\"quality\":[");
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < c->leg[k].nstreams; i++) {
+			if (!c->eng->p.streams || media_figures_get(c->eng->p.streams, c->leg[k].stream[i].ref, &f))
+				continue;
+			text_add(t, "%s{\"leg\":\"%s\",\"stream\":%u,\"received\":%llu,\"sent\":%llu,\"bytes_received\":%llu,\"lost\":%lld,\"duplicated\":%llu,\"reordered\":%llu,\"jitter_ms\":%.1f}",
+				n++ ? "," : "", k ? "b" : "a", i, (unsigned long long)f.rx_packets, (unsigned long long)f.tx_packets, (unsigned long long)f.rx_bytes,
+				(long long)(f.lost > 0 ? f.lost : 0), (unsigned long long)f.duplicated, (unsigned long long)f.reordered,
+				f.clock_hz ? 1000.0 * f.jitter_ts / f.clock_hz : 0.0);
+		}
+	text_add(t, "]");
+}
+
+void call_cdr(struct call *c)
+{
+	static char buf[CDR_MAX];
+	struct text t = text_on(buf, sizeof buf);
+
+	if (c->cdr_done)
+		return;
+	c->cdr_done = true;
+	text_add(&t, "{\"id\":\"%s\"", c->id);
+	field(&t, "call_id_a", call_id_of(&c->leg[0]));
+	field(&t, "call_id_b", call_id_of(&c->leg[1]));
+	field(&t, "from", slice_str(c->from));
+	field(&t, "to", slice_str(c->to));
+	field(&t, "trunk_in", slice_str(c->leg[0].trunk->conf->id));
+	field(&t, "trunk_out", slice_str(c->leg[1].trunk->conf->id));
+	field(&t, "route", slice_str(c->route));
+	time_field(&t, "start", c->start_ms);
+	time_field(&t, "ringing", c->ringing_ms);
+	time_field(&t, "answer", c->answer_ms);
+	time_field(&t, "end", c->end_ms);
+	text_add(&t, ",\"status\":%d", c->status);
+	field(&t, "cause", slice_str(c->cause));
+	field(&t, "ended_by", slice_str(c->ended_by));
+	if (c->why[0])
+		field(&t, "note", slice_str(c->why));
+	add_targets(&t, c);
+	add_quality(&t, c);
+	text_add(&t, "}");
+	if (!t.cut && c->eng->p.records && !base_ring_put(c->eng->p.records, buf, t.n))
+		return;
+	if (c->eng->p.records) {
+		base_count(COUNTER_CDR_LOST);
+		base_log_limited(BASE_ERROR, 1, "call", "CDR lost: the ring to admin is full call=%s", c->id);
+	}
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a call ends: whoever does not know yet is told once: BYE on a confirmed dialog, CANCEL on an open INVITE, a final status on an open request.
+ * The call lives on until its BYEs are answered; its record too, so that an engine restarted in between finds and finishes it.
+ */
+#include <stdio.h>
+
+#include "call/b2b.h"
+
+static void end_check(struct call *c)
+{
+	unsigned i;
+
+	for (i = 0; i < 2; i++)
+		if (c->leg[i].bye)
+			return;
+	call_free(c);
+}
+
+static void bye_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
+{
+	struct call_leg *leg = arg;
+
+	if (status < 200)
+		return;
+	leg->over = true;
+	leg->bye = NULL;
+	sipua_cli_free(cli);
+	end_check(leg->call);
+}
+
+static const struct sipua_cli_ops bye_ops = { .response = bye_response };
+
+/** Reason of the BYE: what the other side said, else why we end it. */
+static int bye_reason(struct sipua_msg *msg, const struct call_leg *leg, const struct wire_sip *why)
+{
+	char buf[160];
+	struct text t = text_on(buf, sizeof buf);
+
+	if (why)
+		return call_headers_cross(msg, why, leg);
+	text_add(&t, "SIP;cause=%d;text=\"%s\"", leg->call->status >= 300 ? leg->call->status : 480, leg->call->cause);
+	return sipua_msg_add(msg, "Reason", text_get(&t));
+}
+
+static void bye_send(struct call_leg *leg, const struct wire_sip *why)
+{
+	struct sipua_msg *msg;
+	int err = sipua_msg_request(leg->dialog, SLICE("BYE"), NULL, 70, &msg);
+
+	if (!err) {
+		err = bye_reason(msg, leg, why);
+		if (!err && why)
+			err = call_body_cross(msg, why);
+		if (err)
+			sipua_msg_free(msg);
+		else
+			err = sipua_cli_send(leg->dialog, msg, NULL, &bye_ops, leg, &leg->bye);
+	}
+	if (err) {
+		leg->bye = NULL;
+		leg->over = true;
+	}
+}
+
+static void cancel_open(struct call_exchange *x, const struct wire_sip *why)
+{
+	char buf[512];
+	struct sipua_text extra[] = { { "Reason", { NULL, 0 } }, { NULL, { NULL, 0 } } };
+
+	if (!x->cli || sipua_cli_status(x->cli) >= 200)
+		return;
+	if (why)
+		extra[0].value = wire_sip_header(why, "Reason", buf, sizeof buf);
+	sipua_cli_cancel(x->cli, extra[0].value.n ? extra : NULL);
+}
+
+void call_end(struct call *c, const char *cause, const char *by, int status, const struct call_leg *told, const struct wire_sip *why)
+{
+	struct call_exchange *x = c->x;
+	unsigned i;
+
+	if (c->state == CALL_ENDING)
+		return;
+	loop_timer_stop(&c->no_answer);
+	if (c->status < 200 || (x && x->initial && x->srv && sipua_srv_status(x->srv) < 200))
+		c->status = status;
+	c->cause = cause;
+	c->ended_by = by;
+	c->end_ms = base_wall_ms();
+	c->state = CALL_ENDING;
+	if (c->slot != CALL_NO_SLOT)
+		call_store_ending(c->eng->store, c->slot);
+	call_cdr(c);
+	if (x) {
+		call_exchange_refuse(x, x->initial ? status : 487, NULL, NULL);
+		cancel_open(x, why);
+		call_exchange_free(x);
+	}
+	for (i = 0; i < 2; i++) {
+		struct call_leg *l = &c->leg[i];
+
+		if (l != told && !l->over && l->dialog && l->confirmed)
+			bye_send(l, why);
+	}
+	call_media_release(c);
+	call_figures(c, -1);
+	base_count(COUNTER_CALLS_ENDED);
+	end_check(c);
+}
+
+void call_finish(struct call *c, const char *cause, const char *by, int status)
+{
+	loop_timer_stop(&c->no_answer);
+	c->cause = cause;
+	c->ended_by = by;
+	c->status = status;
+	c->end_ms = base_wall_ms();
+	c->state = CALL_ENDING;
+	call_cdr(c);
+	base_count(COUNTER_CALLS_ENDED);
+	call_free(c);
+}

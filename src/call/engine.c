@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of an engine: their making and unmaking, ending from outside, draining, and the idle tick. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "call/b2b.h"
+#include "postern/conf.h"
+
+#define TICK_MS 1000
+
+struct call_leg *call_other(struct call_leg *l)
+{
+	return &l->call->leg[l == &l->call->leg[0]];
+}
+
+void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
+{
+	bool has;
+	uint32_t set = wire_sip_allow(sip, &has);
+
+	if (has) {
+		l->allow = set;
+		l->allow_seen = true;
+	}
+}
+
+struct keys_tls *call_engine_tls(struct call_engine *e, const char *id)
+{
+	return id && e->p.tls ? e->p.tls(e->p.tls_arg, id) : NULL;
+}
+
+/** Calls in progress per trunk, in the memory that admin reads. */
+static void live_add(struct call_engine *e, const struct peer_trunk *t, int in, int out)
+{
+	struct peer_live *live = e->p.live;
+	struct peer_live_trunk *l;
+
+	if (!live || !t || t->index >= live->n || strcmp(live->trunk[t->index].id, t->conf->id))
+		return; /* a revision took its trunk away */
+	l = &live->trunk[t->index];
+	__atomic_fetch_add(&l->calls_in, (uint32_t)in, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&l->calls_out, (uint32_t)out, __ATOMIC_RELAXED);
+	if (out && l->ntargets)
+		__atomic_fetch_add(&l->target[0].calls, (uint32_t)out, __ATOMIC_RELAXED);
+}
+
+void call_figures(struct call *c, int delta)
+{
+	if ((delta > 0) == c->counted)
+		return;
+	c->counted = delta > 0;
+	live_add(c->eng, c->leg[0].trunk, delta, 0);
+	live_add(c->eng, c->leg[1].trunk, 0, delta);
+}
+
+static void call_destroy(void *obj)
+{
+	struct call *c = obj;
+	struct list_node *n;
+	unsigned i;
+
+	loop_timer_stop(&c->no_answer);
+	call_exchange_free(c->x);
+	while ((n = c->others.next) != &c->others)
+		call_exchange_free(container_of(n, struct call_exchange, node));
+	for (i = 0; i < 2; i++) {
+		sipua_cli_free(c->leg[i].bye);
+		sipua_dialog_free(c->leg[i].dialog);
+		call_text_clear(&c->leg[i].sdp_in);
+		call_text_clear(&c->leg[i].sdp_out);
+	}
+	call_media_release(c);
+	call_figures(c, -1);
+	if (c->slot != CALL_NO_SLOT)
+		call_store_del(c->eng->store, c->slot);
+	list_del(&c->node);
+	c->eng->ncalls--;
+	free(c->from);
+	free(c->to);
+	free(c->route);
+	base_unref(c->peers);
+}
+
+struct call *call_new(struct call_engine *e, struct peer_set *peers)
+{
+	struct call *c = base_new(sizeof *c, call_destroy);
+	unsigned i;
+
+	if (!c)
+		return NULL;
+	c->eng = e;
+	c->peers = base_ref(peers);
+	c->slot = CALL_NO_SLOT;
+	for (i = 0; i < 2; i++)
+		c->leg[i].call = c;
+	list_init(&c->others);
+	list_add_tail(&e->calls, &c->node);
+	e->ncalls++;
+	return c;
+}
+
+static void drain_check(struct call_engine *e)
+{
+	void (*done)(void *) = e->drain_done;
+
+	if (!done || e->ncalls)
+		return;
+	e->drain_done = NULL;
+	loop_timer_stop(&e->drain_timer);
+	done(e->drain_arg);
+}
+
+void call_free(struct call *c)
+{
+	struct call_engine *e = c->eng;
+
+	base_unref(c);
+	drain_check(e);
+}
+
+static void end_all(void *arg)
+{
+	struct call_engine *e = arg;
+	struct list_node *n, *next;
+
+	for (n = e->calls.next; n != &e->calls; n = next) {
+		next = n->next;
+		call_end(container_of(n, struct call, node), "shutdown", "postern", 503, NULL, NULL);
+	}
+	drain_check(e);
+}
+
+void call_engine_drain(struct call_engine *e, int64_t seconds, void (*done)(void *arg), void *arg)
+{
+	e->draining = true;
+	e->drain_done = done;
+	e->drain_arg = arg;
+	loop_timer_start(e->p.loop, &e->drain_timer, seconds * 1000, end_all, e);
+	drain_check(e);
+}
+
+void call_engine_undrain(struct call_engine *e)
+{
+	e->draining = false;
+	e->drain_done = NULL;
+	loop_timer_stop(&e->drain_timer);
+}
+
+/** Once a second: give memory back when the last call has been gone for a while. */
+static void tick(void *arg)
+{
+	struct call_engine *e = arg;
+	struct mono now = base_mono_now();
+
+	loop_timer_start(e->p.loop, &e->tick, TICK_MS, tick, e);
+	if (e->ncalls) {
+		e->quiet_since = now;
+		e->trimmed = false;
+	} else if (!e->trimmed && mono_ms_since(now, e->quiet_since) > 2000) {
+		call_store_trim(e->store);
+		e->trimmed = true;
+	}
+}
+
+const struct sipua_handlers *call_engine_handlers(void)
+{
+	static const struct sipua_handlers h = { .request = call_front_request };
+
+	return &h;
+}
+
+static void engine_destroy(void *obj)
+{
+	struct call_engine *e = obj;
+	struct list_node *n;
+
+	loop_timer_stop(&e->tick);
+	loop_timer_stop(&e->drain_timer);
+	e->drain_done = NULL;
+	while (e->calls.next && (n = e->calls.next) != &e->calls)
+		call_free(container_of(n, struct call, node));
+	call_store_close(e->store);
+	base_unref(e->p.peers);
+}
+
+int call_engine_new(const struct call_engine_params *p, struct call_engine **ret)
+{
+	struct call_engine *e = base_new(sizeof *e, engine_destroy);
+	unsigned torn = 0;
+	int err;
+
+	if (!e)
+		return -ENOMEM;
+	e->p = *p;
+	e->p.peers = base_ref(p->peers);
+	list_init(&e->calls);
+	e->cps_at = e->quiet_since = base_mono_now();
+	e->cps_tokens = (double)peer_system(p->peers)->max_cps;
+	err = call_store_open(p->store_mem, p->store_bytes, &torn, &e->store);
+	if (err) {
+		base_unref(e);
+		return err;
+	}
+	if (torn) {
+		base_count_n(COUNTER_CALLS_TORN, torn);
+		base_log(BASE_ERROR, "call", "call records were torn and dropped count=%u", torn);
+	}
+	*ret = e;
+	return 0;
+}
+
+int call_engine_attach(struct call_engine *e, struct sipua *ua)
+{
+	unsigned n;
+
+	e->ua = ua;
+	n = call_restore_all(e);
+	media_client_sweep(e->p.media);
+	tick(e);
+	return (int)n;
+}
+
+void call_engine_set_peers(struct call_engine *e, struct peer_set *peers)
+{
+	base_ref(peers);
+	base_unref(e->p.peers);
+	e->p.peers = peers;
+}
+
+int call_engine_end(struct call_engine *e, const char *id, const char *why)
+{
+	struct list_node *n;
+
+	for (n = e->calls.next; n != &e->calls; n = n->next) {
+		struct call *c = container_of(n, struct call, node);
+
+		if (strcmp(c->id, id) || c->state == CALL_ENDING)
+			continue;
+		slice_copy(c->why, sizeof c->why, slice_str(why));
+		call_end(c, "admin", "admin", 480, NULL, NULL);
+		return 0;
+	}
+	return ERR_NOTFOUND;
+}
+
+void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen)
+{
+	struct list_node *n;
+	unsigned k, i;
+
+	for (n = e->calls.next; n != &e->calls; n = n->next) {
+		struct call *c = container_of(n, struct call, node);
+
+		for (k = 0; k < 2; k++)
+			for (i = 0; i < c->leg[k].nstreams; i++)
+				if (c->leg[k].stream[i].ref.slot == slot && c->leg[k].stream[i].ref.gen == gen && c->state != CALL_ENDING) {
+					call_end(c, "inactivity", "postern", 408, NULL, NULL);
+					return;
+				}
+	}
+}
+
+unsigned call_engine_count(const struct call_engine *e) { return e->ncalls; }
+void call_engine_free(struct call_engine *e) { base_unref(e); }

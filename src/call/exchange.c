@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request of one leg that goes to the other, and the offer/answer that rides on it. The exchange owns both transactions and the four
+ * descriptions; nothing of the legs changes until answer and offer are known (RFC 6337: a refused offer leaves the session as it was).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "call/b2b.h"
+
+static void exchange_destroy(void *obj)
+{
+	struct call_exchange *x = obj;
+
+	loop_timer_stop(&x->timer);
+	if (x->call->x == x)
+		x->call->x = NULL;
+	list_del(&x->node);
+	sipua_srv_free(x->srv);
+	sipua_cli_free(x->cli);
+	call_text_clear(&x->offer_in);
+	call_text_clear(&x->offer_out);
+	call_text_clear(&x->answer_in);
+	call_text_clear(&x->answer_out);
+}
+
+struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method)
+{
+	struct call_exchange *x = base_new(sizeof *x, exchange_destroy);
+
+	if (!x)
+		return NULL;
+	x->call = from->call;
+	x->from = from;
+	x->to = to;
+	x->srv = srv;
+	x->method = method;
+	return x;
+}
+
+void call_exchange_free(struct call_exchange *x)
+{
+	base_unref(x);
+}
+
+/** Move a text of the exchange into its leg. */
+static int text_dup(struct call_text *to, const struct call_text *from)
+{
+	return from->n ? call_text_set(to, (struct slice){ from->p, from->n }) : 0;
+}
+
+int call_exchange_commit(struct call_exchange *x)
+{
+	/* offer_in is the peer's that offered: `from`, or `to` where the request was offerless */
+	struct call_leg *offerer = x->has_offer ? x->from : x->to, *answerer = call_other(offerer);
+	int err = text_dup(&offerer->sdp_in, &x->offer_in);
+
+	if (!err)
+		err = text_dup(&offerer->sdp_out, &x->answer_out);
+	if (!err)
+		err = text_dup(&answerer->sdp_in, &x->answer_in);
+	if (!err)
+		err = text_dup(&answerer->sdp_out, &x->offer_out);
+	if (!err)
+		call_media_apply(x->call);
+	return err;
+}
+
+void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp)
+{
+	struct sipua_msg *msg;
+
+	if (!x->srv || sipua_srv_status(x->srv) >= 200)
+		return;
+	if (sipua_msg_response(x->srv, status, phrase, &msg)) {
+		sipua_srv_reply(x->srv, status, phrase);
+		return;
+	}
+	if (resp && (call_headers_cross(msg, resp, x->from) || call_body_cross(msg, resp)))
+		base_count(COUNTER_HEADER_CUT);
+	if (status == 405 || status == 501)
+		call_headers_ours(msg);
+	if (status == 415)
+		sipua_msg_add(msg, "Accept", SLICE("application/sdp"));
+	if (!resp && status == 503)
+		sipua_msg_add(msg, "Retry-After", SLICE("5"));
+	if (!resp && status == 500 && !x->initial)
+		sipua_msg_add(msg, "Retry-After", SLICE("5"));
+	sipua_srv_send(x->srv, msg);
+}

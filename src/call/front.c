@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front door: every request outside of a dialog, before any transaction exists. What is turned away here costs one stateless answer
+ * and tells nothing of the inside (RFC 3261 8.2, 16.3; design.md sections 4 and 11).
+ */
+#include <stdio.h>
+
+#include "call/b2b.h"
+
+const char *const call_known_options[] = { NULL };
+
+void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struct sipua_path *path)
+{
+	struct wire_uri r;
+	struct wire_addr f;
+
+	wire_sip_ruri(sip, &r);
+	wire_sip_from(sip, &f);
+	v->method = wire_sip_method_name(sip);
+	v->to_user = r.user;
+	v->to_host = r.host;
+	v->from_user = f.uri.user;
+	v->from_host = f.uri.host;
+	v->tls_subjects = path->tls_subjects;
+}
+
+static void refuse(struct sipua_in *in, int status, const char *phrase, enum base_counter why)
+{
+	base_count(why);
+	sipua_in_reply(in, status, phrase, NULL);
+}
+
+static void refuse_busy(struct sipua_in *in, const char *retry_s, enum base_counter why)
+{
+	const struct sipua_text extra[] = { { "Retry-After", slice_str(retry_s) }, { NULL, { NULL, 0 } } };
+
+	base_count(why);
+	sipua_in_reply(in, 503, NULL, extra);
+}
+
+static void refuse_method(struct sipua_in *in)
+{
+	const struct sipua_text extra[] = { { "Allow", SLICE(CALL_ALLOW) }, { NULL, { NULL, 0 } } };
+
+	base_count(COUNTER_REJECT_METHOD);
+	sipua_in_reply(in, 405, NULL, extra);
+}
+
+static void answer_options(struct sipua_in *in)
+{
+	const struct sipua_text extra[] = { { "Allow", SLICE(CALL_ALLOW) }, { "Accept", SLICE("application/sdp") }, { NULL, { NULL, 0 } } };
+
+	sipua_in_reply(in, 200, NULL, extra);
+}
+
+/** Tokens fill with max_cps a second, and hold one second's worth. */
+static bool cps_take(struct call_engine *e)
+{
+	double max = (double)peer_system(e->p.peers)->max_cps;
+	struct mono now = base_mono_now();
+
+	if (max <= 0)
+		return true;
+	e->cps_tokens += (double)(now.us - e->cps_at.us) * max / 1e6;
+	e->cps_at = now;
+	if (e->cps_tokens > max)
+		e->cps_tokens = max;
+	if (e->cps_tokens < 1)
+		return false;
+	e->cps_tokens -= 1;
+	return true;
+}
+
+static void front_invite(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
+{
+	if (sipua_in_is_merged(in))
+		refuse(in, 482, NULL, COUNTER_REJECT_MERGED);
+	else if (e->draining)
+		refuse_busy(in, "30", COUNTER_REJECT_DRAIN);
+	else if (e->ncalls >= e->p.max_calls)
+		refuse_busy(in, "5", COUNTER_REJECT_CALLS);
+	else if (!cps_take(e))
+		refuse_busy(in, "1", COUNTER_REJECT_CPS);
+	else
+		call_setup(e, in, trunk);
+}
+
+/** Require of what we do not understand: 420 (RFC 3261 8.2.2.3). */
+static bool front_extension(struct sipua_in *in, const struct wire_sip *sip)
+{
+	char buf[256];
+	struct slice bad = wire_sip_unknown_required(sip, call_known_options, buf, sizeof buf);
+	const struct sipua_text extra[] = { { "Unsupported", bad }, { NULL, { NULL, 0 } } };
+
+	if (!bad.n)
+		return false;
+	base_count(COUNTER_REJECT_EXTENSION);
+	sipua_in_reply(in, 420, NULL, extra);
+	return true;
+}
+
+void call_front_request(void *arg, struct sipua_in *in)
+{
+	struct call_engine *e = arg;
+	const struct wire_sip *sip = sipua_in_sip(in);
+	const struct sipua_path *path = sipua_in_path(in);
+	enum wire_method m = wire_sip_method(sip);
+	const struct peer_trunk *trunk;
+	struct peer_view v;
+	struct wire_addr to;
+
+	if (m == WIRE_ACK) {
+		sipua_in_drop(in);
+		return;
+	}
+	call_view_fill(&v, sip, path);
+	trunk = peer_match(e->p.peers, path->listener, path->transport, &path->source, &v);
+	wire_sip_to(sip, &to);
+	if (!trunk)
+		refuse(in, 403, NULL, COUNTER_REJECT_SOURCE);
+	else if (to.tag.n || m == WIRE_CANCEL)
+		refuse(in, 481, NULL, COUNTER_REJECT_DIALOG);
+	else if (wire_sip_max_forwards(sip) == 0 && m != WIRE_OPTIONS)
+		refuse(in, 483, NULL, COUNTER_REJECT_HOPS);
+	else if (front_extension(in, sip))
+		return;
+	else if (m == WIRE_INVITE)
+		front_invite(e, in, trunk);
+	else if (m == WIRE_OPTIONS)
+		answer_options(in);
+	else
+		refuse_method(in);
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests inside a dialog. Until mid-call profiles come all of them are relayed: a re-INVITE as re-INVITE, an UPDATE as UPDATE where the other side's
+ * live Allow lists it, else as re-INVITE with our last SDP (design.md section 6, 'Relaying'; RFC 3261 14, RFC 3311, RFC 6141, RFC 6337).
+ * A failure goes back to the requester and both sessions stay as they were. BYE is ending.c's.
+ */
+#include <stdio.h>
+
+#include "call/b2b.h"
+
+#define UPDATE_AS_INVITE_MS 20000
+
+static const struct sipua_srv_ops relay_srv_ops;
+static const struct sipua_cli_ops relay_cli_ops;
+static const struct sipua_cli_ops undo_cli_ops;
+
+static void refuse_405(struct sipua_srv *srv)
+{
+	struct sipua_msg *msg;
+
+	base_count(COUNTER_REJECT_METHOD);
+	if (!sipua_msg_response(srv, 405, NULL, &msg) && !call_headers_ours(msg))
+		sipua_srv_send(srv, msg);
+	sipua_srv_free(srv);
+}
+
+static void reply_and_free(struct sipua_srv *srv, int status)
+{
+	struct sipua_msg *msg;
+
+	if (status == 500 && !sipua_msg_response(srv, status, NULL, &msg)) {
+		char s[8];
+
+		/* RFC 3261 14.2: a random time of 0 to 10 seconds */
+		snprintf(s, sizeof s, "%u", base_random_below(11));
+		sipua_msg_add(msg, "Retry-After", slice_str(s));
+		sipua_srv_send(srv, msg);
+	} else {
+		sipua_srv_reply(srv, status, NULL);
+	}
+	sipua_srv_free(srv);
+}
+
+/** Text that goes to the other leg: the requester's new SDP, or our last one there where the request has none but must have. 0 or a status. */
+static int relay_sdp(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct slice text = { NULL, 0 };
+	int status = 0;
+
+	if (call_body_is_sdp(sip)) {
+		x->has_offer = true;
+		status = call_sdp_check(wire_sip_body(sip));
+		if (!status && call_text_set(&x->offer_in, wire_sip_body(sip)))
+			status = 500;
+		if (!status)
+			status = call_sdp_for(x->to, wire_sip_body(sip), false, &text);
+	} else if (call_body_is_multipart(sip)) {
+		status = 415;
+	} else if (x->as_invite) {
+		x->local_answer = true;
+		text = (struct slice){ x->to->sdp_out.p, x->to->sdp_out.n };
+	}
+	if (!status && text.n && call_text_set(&x->offer_out, text))
+		status = 500;
+	return status;
+}
+
+/** 0 or the status that refuses the request. */
+static int relay_send(struct call_exchange *x, const struct wire_sip *sip)
+{
+	enum wire_method m = x->as_invite ? WIRE_INVITE : x->method;
+	int mf = wire_sip_max_forwards(sip), err;
+	struct sipua_msg *msg;
+
+	err = sipua_msg_request(x->to->dialog, slice_str(wire_method_name(m)), NULL, mf < 0 || mf > 70 ? 69 : mf - 1, &msg);
+	if (err)
+		return 500;
+	err = call_headers_cross(msg, sip, x->to);
+	if (!err && (m == WIRE_INVITE || m == WIRE_UPDATE))
+		err = call_headers_contact(msg, x->to);
+	if (!err && (m == WIRE_INVITE || m == WIRE_UPDATE))
+		err = call_headers_ours(msg);
+	if (!err && x->offer_out.n)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->offer_out.p, x->offer_out.n });
+	if (!err)
+		err = call_body_cross(msg, sip);
+	if (err) {
+		sipua_msg_free(msg);
+		return 500;
+	}
+	return sipua_cli_send(x->to->dialog, msg, NULL, &relay_cli_ops, x, &x->cli) ? 500 : 0;
+}
+
+static void update_timeout(void *arg)
+{
+	struct call_exchange *x = arg;
+
+	call_exchange_refuse(x, 504, NULL, NULL);
+	x->canceled = true;
+	sipua_cli_cancel(x->cli, NULL);
+}
+
+static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
+{
+	const struct wire_sip *sip = sipua_srv_sip(srv);
+	struct call_leg *to = call_other(leg);
+	struct call *c = leg->call;
+	bool oa = m == WIRE_INVITE || call_body_is_sdp(sip), as_invite = m == WIRE_UPDATE && !(to->allow & 1u << WIRE_UPDATE);
+	struct call_exchange *x;
+	int status;
+
+	if ((oa || as_invite) && c->x) {
+		reply_and_free(srv, c->x->from == leg ? 500 : 491);
+		return;
+	}
+	x = call_exchange_new(leg, to, srv, m);
+	if (!x) {
+		reply_and_free(srv, 500);
+		return;
+	}
+	x->as_invite = as_invite;
+	if (oa || as_invite)
+		c->x = x;
+	else
+		list_add_tail(&c->others, &x->node);
+	sipua_srv_bind(srv, &relay_srv_ops, x);
+	status = wire_sip_max_forwards(sip) == 0 ? 483 : relay_sdp(x, sip);
+	if (!status)
+		status = relay_send(x, sip);
+	if (status) {
+		call_exchange_refuse(x, status, NULL, NULL);
+		call_exchange_free(x);
+	} else if (as_invite) {
+		loop_timer_start(c->eng->p.loop, &x->timer, UPDATE_AS_INVITE_MS, update_timeout, x);
+	}
+}
+
+/* ---- answers ---- */
+
+/** The answer (or offer) of a 2xx for the requester. 0 or a status. */
+static int relay_answer(struct call_exchange *x, const struct wire_sip *resp)
+{
+	struct slice text;
+	int status;
+
+	if (!call_body_is_sdp(resp))
+		return x->has_offer || (x->method == WIRE_INVITE || x->as_invite) ? 488 : 0;
+	if (x->local_answer)
+		return call_text_set(&x->to->sdp_in, wire_sip_body(resp)) ? 500 : (call_media_apply(x->call), 0);
+	if (!x->has_offer && x->method != WIRE_INVITE)
+		return 0;
+	if (call_text_set(x->has_offer ? &x->answer_in : &x->offer_in, wire_sip_body(resp)))
+		return 500;
+	status = x->has_offer ? 0 : call_sdp_check(wire_sip_body(resp));
+	if (!status)
+		status = call_sdp_for(x->from, wire_sip_body(resp), x->has_offer, &text);
+	if (!status && call_text_set(x->has_offer ? &x->answer_out : &x->offer_out, text))
+		status = 500;
+	return status;
+}
+
+static int reply_success(struct call_exchange *x, const struct wire_sip *resp)
+{
+	const struct call_text *t = x->has_offer ? &x->answer_out : x->method == WIRE_INVITE ? &x->offer_out : NULL;
+	bool target = x->method == WIRE_INVITE || x->method == WIRE_UPDATE;
+	struct sipua_msg *msg;
+	int err = sipua_msg_response(x->srv, wire_sip_status(resp), NULL, &msg);
+
+	if (err)
+		return err;
+	err = call_headers_cross(msg, resp, x->from);
+	if (!err && target)
+		err = call_headers_contact(msg, x->from);
+	if (!err && target)
+		err = call_headers_ours(msg);
+	if (!err && t && t->n)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ t->p, t->n });
+	if (!err)
+		err = call_body_cross(msg, resp);
+	if (err) {
+		sipua_msg_free(msg);
+		return err;
+	}
+	return sipua_srv_send(x->srv, msg);
+}
+
+/** A re-INVITE of ours with the description in force: puts back what a 2xx that crossed our CANCEL, or could not be used, has changed. */
+static void undo(struct call_leg *leg)
+{
+	struct call_exchange *x = call_exchange_new(call_other(leg), leg, NULL, WIRE_INVITE);
+	struct sipua_msg *msg;
+	int err;
+
+	if (!x)
+		return;
+	x->local_answer = true;
+	leg->call->x = x;
+	err = sipua_msg_request(leg->dialog, SLICE("INVITE"), NULL, 70, &msg);
+	if (err)
+		goto out;
+	err = call_headers_contact(msg, leg);
+	if (!err)
+		err = call_headers_ours(msg);
+	if (!err)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ leg->sdp_out.p, leg->sdp_out.n });
+	if (err)
+		sipua_msg_free(msg);
+	else
+		err = sipua_cli_send(leg->dialog, msg, NULL, &undo_cli_ops, x, &x->cli);
+out:
+	if (err)
+		call_exchange_free(x);
+}
+
+static void undo_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	if (status < 200)
+		return;
+	if (status < 300)
+		sipua_cli_ack(cli, NULL);
+	if (status < 300 && sip && call_body_is_sdp(sip) && !call_text_set(&x->to->sdp_in, wire_sip_body(sip)))
+		call_media_apply(x->call);
+	call_persist(x->call);
+	call_exchange_free(x);
+}
+
+static const struct sipua_cli_ops undo_cli_ops = { .response = undo_response };
+
+static void on_success(struct call_exchange *x, const struct wire_sip *resp)
+{
+	bool invite = x->method == WIRE_INVITE || x->as_invite, late = !x->srv || sipua_srv_status(x->srv) >= 200;
+	struct call_leg *to = x->to;
+	struct call *c = x->call;
+	int status;
+
+	loop_timer_stop(&x->timer);
+	call_leg_allow(to, resp);
+	sipua_dialog_refresh_target(to->dialog, resp);
+	status = late ? 487 : relay_answer(x, resp);
+	if (invite && (status || x->has_offer || x->local_answer))
+		sipua_cli_ack(x->cli, NULL);
+	if (status) {
+		call_exchange_refuse(x, status, NULL, NULL);
+		call_exchange_free(x);
+		if (invite)
+			undo(to);
+		return;
+	}
+	if (x->has_offer)
+		call_exchange_commit(x);
+	if (x->method == WIRE_INVITE || x->method == WIRE_UPDATE)
+		sipua_dialog_refresh_target(x->from->dialog, sipua_srv_sip(x->srv));
+	if (x->method == WIRE_INVITE && !x->has_offer)
+		x->state = CALL_X_ACK;
+	call_persist(c);
+	reply_success(x, resp);
+	if (x->method == WIRE_INVITE)
+		x->state = x->has_offer ? CALL_X_DONE : CALL_X_ACK; /* until its ACK */
+	else
+		call_exchange_free(x);
+}
+
+static void on_failure(struct call_exchange *x, int status, const struct wire_sip *resp)
+{
+	struct call *c = x->call;
+	struct call_leg *from = x->from, *to = x->to;
+	bool gone = status == 481 || (!resp && status == 408);
+	char phrase[128];
+
+	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });
+	call_exchange_refuse(x, status, resp && phrase[0] ? phrase : NULL, resp);
+	call_exchange_free(x);
+	if (gone && from) {
+		to->over = true; /* the dialog is no more there */
+		call_end(c, "dialog-lost", "postern", status, to, NULL);
+	}
+}
+
+static void relay_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	if (status < 200 || x->state != CALL_X_SENT)
+		return;
+	if (status < 300 && sip)
+		on_success(x, sip);
+	else
+		on_failure(x, status, sip);
+}
+
+static const struct sipua_cli_ops relay_cli_ops = { .response = relay_response };
+
+/** ACK of an offerless re-INVITE: the answer goes on in our ACK. */
+static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct sipua_msg *msg = NULL;
+	struct slice text;
+	int status = call_body_is_sdp(sip) ? 0 : 488;
+
+	if (!status && call_text_set(&x->answer_in, wire_sip_body(sip)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->to, wire_sip_body(sip), true, &text);
+	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
+		status = 500;
+	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {
+		sipua_msg_free(msg);
+		msg = NULL;
+		status = 500;
+	}
+	if (!status) {
+		call_exchange_commit(x);
+		call_persist(x->call);
+	}
+	sipua_cli_ack(x->cli, status ? NULL : msg);
+	if (status)
+		call_end(x->call, "media", "postern", 488, NULL, NULL);
+	else
+		call_exchange_free(x);
+}
+
+static void relay_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	if (!sip) {
+		if (x->state == CALL_X_ACK)
+			sipua_cli_ack(x->cli, NULL);
+		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
+	} else if (x->state == CALL_X_ACK) {
+		ack_answer(x, sip);
+	} else {
+		call_exchange_free(x);
+	}
+}
+
+static void relay_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	call_exchange_refuse(x, 487, NULL, NULL);
+	x->canceled = true;
+	sipua_cli_cancel(x->cli, NULL); /* its final comes; a 2xx that crosses is undone */
+}
+
+static const struct sipua_srv_ops relay_srv_ops = { .ack = relay_ack, .cancel = relay_cancel };
+
+static void on_bye(struct call_leg *leg, struct sipua_srv *srv)
+{
+	const struct wire_sip *sip = sipua_srv_sip(srv);
+	struct call *c = leg->call;
+
+	leg->over = true;
+	sipua_srv_reply(srv, 200, NULL);
+	if (c->state != CALL_ENDING)
+		call_end(c, "normal", leg == &c->leg[0] ? "caller" : "callee", 487, leg, sip);
+	sipua_srv_free(srv);
+}
+
+static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *srv)
+{
+	struct call_leg *leg = arg;
+	const struct wire_sip *sip = sipua_srv_sip(srv);
+	enum wire_method m = wire_sip_method(sip);
+	char buf[256];
+	struct slice bad = wire_sip_unknown_required(sip, call_known_options, buf, sizeof buf);
+	struct sipua_msg *msg;
+
+	call_leg_allow(leg, sip);
+	if (m == WIRE_BYE) {
+		on_bye(leg, srv);
+	} else if (leg->call->state == CALL_ENDING) {
+		reply_and_free(srv, 481);
+	} else if (bad.n) {
+		if (!sipua_msg_response(srv, 420, NULL, &msg) && !sipua_msg_add(msg, "Unsupported", bad))
+			sipua_srv_send(srv, msg);
+		sipua_srv_free(srv);
+	} else if (m == WIRE_OPTIONS) {
+		if (!sipua_msg_response(srv, 200, NULL, &msg) && !call_headers_ours(msg))
+			sipua_srv_send(srv, msg);
+		sipua_srv_free(srv);
+	} else if (m == WIRE_INVITE || m == WIRE_UPDATE || m == WIRE_INFO) {
+		relay(leg, srv, m);
+	} else {
+		refuse_405(srv);
+	}
+}
+
+const struct sipua_dialog_ops call_dialog_ops = { .request = dialog_request };

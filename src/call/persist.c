@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the call to its record and back (design.md section 11). Written whole before the message that makes it true; read by the next engine, which
+ * carries established calls on without a message, finishes those that were being ended, and closes the books of those that were not established.
+ */
+#include <stdlib.h>
+
+#include "call/b2b.h"
+#include "postern/conf.h"
+
+/* requests of ours that a dead engine may have sent after its last record: CSeq may leap (RFC 3261 12.2.1.1), never fall */
+#define CSEQ_LEAP 1000
+
+static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
+
+static void leg_print(const struct call_leg *l, struct call_record_leg *r)
+{
+	struct sipua_dialog_state d = { 0 };
+	unsigned i;
+
+	if (l->dialog)
+		sipua_dialog_get(l->dialog, &d);
+	r->trunk = slice_str(l->trunk->conf->id);
+	r->realm = slice_str(l->trunk->conf->realm);
+	r->call_id = d.call_id;
+	r->local = d.local;
+	r->remote = d.remote;
+	r->target = d.target;
+	r->routes = d.routes;
+	r->cseq_local = d.cseq_local;
+	r->cseq_remote = d.cseq_remote;
+	r->sdp_in = text_of(&l->sdp_in);
+	r->sdp_out = text_of(&l->sdp_out);
+	r->sdp_id = l->o_id;
+	r->sdp_version = l->o_version;
+	r->sdp_shown = l->shown;
+	r->allow = l->allow;
+	r->allow_seen = l->allow_seen;
+	r->confirmed = l->confirmed;
+	r->listener = (uint16_t)l->listener;
+	r->transport = l->transport;
+	r->uas = l == &l->call->leg[0];
+	r->source = d.dest.addr.sa.sa_family ? d.dest.addr : l->source;
+	r->tls_name = slice_str(d.dest.tls_name);
+	r->tls = slice_str(d.dest.tls ? l->trunk->conf->tls : NULL);
+	r->nstreams = l->nstreams;
+	for (i = 0; i < l->nstreams; i++)
+		r->stream[i] = (struct call_record_stream){ l->stream[i].ref.slot, l->stream[i].ref.gen, l->stream[i].mux };
+}
+
+int call_persist(struct call *c)
+{
+	struct call_record r = { .serial = c->serial, .state = (uint8_t)c->state, .from = slice_str(c->from), .to = slice_str(c->to),
+		.route = slice_str(c->route), .start_ms = c->start_ms, .ringing_ms = c->ringing_ms, .answer_ms = c->answer_ms };
+	unsigned i;
+	int err = 0;
+
+	memcpy(r.id, c->id, sizeof r.id);
+	for (i = 0; i < 2; i++)
+		leg_print(&c->leg[i], &r.leg[i]);
+	if (c->slot == CALL_NO_SLOT)
+		err = call_store_add(c->eng->store, &c->slot);
+	if (!err)
+		err = call_store_put(c->eng->store, c->slot, &r);
+	if (err) {
+		base_count(COUNTER_RECORD_FAILED);
+		base_log_limited(BASE_ERROR, 1, "call", "record could not be written call=%s error=\"%s\"", c->id, base_strerror(err));
+	}
+	return err;
+}
+
+/* ---- back ---- */
+static const char *terminated(struct slice s, char *buf, size_t size)
+{
+	slice_copy(buf, size, s);
+	return buf;
+}
+
+static int leg_media(struct call_leg *l, const struct call_record_leg *r)
+{
+	unsigned i;
+
+	for (i = 0; i < r->nstreams; i++) {
+		l->stream[i].ref = (struct media_ref){ r->stream[i].slot, r->stream[i].gen };
+		l->stream[i].mux = r->stream[i].mux;
+		if (media_ref_ok(l->stream[i].ref) && media_port_adopt(l->call->eng->p.media, l->stream[i].ref, &l->stream[i].addr))
+			return ERR_TORN;
+		l->nstreams = (uint8_t)(i + 1);
+	}
+	return 0;
+}
+
+static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
+{
+	struct call_engine *e = l->call->eng;
+	const struct conf_doc *doc = peer_set_doc(l->call->peers);
+	char id[80], name[256];
+	struct sipua_dialog_state d = { .call_id = r->call_id, .local = r->local, .remote = r->remote, .target = r->target, .routes = r->routes,
+		.cseq_local = r->cseq_local + CSEQ_LEAP, .cseq_remote = r->cseq_remote, .confirmed = r->confirmed,
+		.dest = { .listener = r->listener, .transport = r->transport, .addr = r->source } };
+
+	l->trunk = peer_trunk_find(l->call->peers, terminated(r->trunk, id, sizeof id));
+	if (!l->trunk || r->listener >= peer_listener_count(l->call->peers))
+		return ERR_NOTFOUND;
+	l->media = conf_find(doc, &media_schema_profiles, l->trunk->media);
+	l->listener = r->listener;
+	l->transport = r->transport;
+	l->source = r->source;
+	l->o_id = r->sdp_id;
+	l->o_version = r->sdp_version;
+	l->shown = r->sdp_shown;
+	l->allow = r->allow;
+	l->allow_seen = r->allow_seen;
+	l->confirmed = r->confirmed;
+	if (r->tls_name.n)
+		d.dest.tls_name = terminated(r->tls_name, name, sizeof name);
+	if (r->tls.n)
+		d.dest.tls = call_engine_tls(e, terminated(r->tls, id, sizeof id));
+	if (call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
+		return ERR_FULL;
+	if (leg_media(l, r))
+		return ERR_TORN;
+	return r->confirmed ? sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog) : 0;
+}
+
+static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r)
+{
+	struct call *c = call_new(e, e->p.peers);
+	int err;
+
+	if (!c)
+		return ERR_FULL;
+	memcpy(c->id, r->id, sizeof c->id);
+	c->serial = r->serial;
+	c->slot = slot;
+	c->state = CALL_UP;
+	c->status = c->tried.status = 200;
+	c->start_ms = r->start_ms;
+	c->ringing_ms = r->ringing_ms;
+	c->answer_ms = r->answer_ms;
+	c->from = base_dup(r->from);
+	c->to = base_dup(r->to);
+	c->route = base_dup(r->route);
+	err = leg_restore(&c->leg[0], &r->leg[0]);
+	if (!err)
+		err = leg_restore(&c->leg[1], &r->leg[1]);
+	if (err || !c->from || !c->to || !c->route) {
+		base_log(BASE_ERROR, "call", "call could not be carried on call=%s error=\"%s\"", c->id, base_strerror(err));
+		call_free(c);
+		return err ? err : ERR_FULL;
+	}
+	c->tried.uri = c->leg[1].trunk->ntargets ? c->leg[1].trunk->target[0].uri : "";
+	call_figures(c, 1);
+	if (r->state == CALL_UP)
+		return 0;
+	/* being ended, or not established when the engine died: both sides are told as far as they can be */
+	c->status = r->state == CALL_ENDING ? 200 : 503;
+	if (r->state != CALL_ENDING)
+		base_count(COUNTER_CALLS_RESTART_ENDED);
+	call_end(c, "engine-restart", "postern", c->status, NULL, NULL);
+	return ERR_GONE;
+}
+
+unsigned call_restore_all(struct call_engine *e)
+{
+	static uint8_t buf[CALL_RECORD_MAX];
+	unsigned i, n = call_store_slots(e->p.store_mem, e->p.store_bytes), kept = 0;
+	struct call_record r;
+
+	for (i = 0; i < n; i++) {
+		if (call_store_read(e->p.store_mem, e->p.store_bytes, i, buf, &r))
+			continue;
+		if (r.serial > e->serial)
+			e->serial = r.serial;
+		kept += restore(e, i, &r) == 0;
+	}
+	base_count_n(COUNTER_CALLS_RESTORED, kept);
+	if (kept)
+		base_log(BASE_INFO, "call", "calls carried on from state memory count=%u", kept);
+	return kept;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the caller's INVITE to the callee's: trunk and route are known or found, ports are taken, the record is written, the INVITE leaves.
+ * What comes back is answer.c's. One target today; hunting comes with trunks (RFC 3261 13, 3264; design.md section 4).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "call/b2b.h"
+#include "postern/conf.h"
+
+static const struct media_profile_conf *media_profile(const struct call *c, const struct peer_trunk *t)
+{
+	const struct conf_doc *d = peer_set_doc(c->peers);
+	const struct media_profile_conf *m = conf_find(d, &media_schema_profiles, t->media);
+
+	return m ? m : conf_find(d, &media_schema_profiles, "default");
+}
+
+/** First target that can be sent to, of the hunt's trunks in order. */
+static const struct peer_target *pick_target(const struct peer_hunt *h, const struct peer_trunk **ret_trunk)
+{
+	unsigned i, k;
+
+	for (i = 0; i < h->n; i++)
+		for (k = 0; k < h->trunk[i]->ntargets; k++) {
+			const struct peer_target *t = &h->trunk[i]->target[k];
+
+			if (t->listener >= 0 && t->addr.sa.sa_family) {
+				*ret_trunk = h->trunk[i];
+				return t;
+			}
+		}
+	return NULL;
+}
+
+static void shown_user(const struct wire_uri *u, struct slice *ret)
+{
+	*ret = u->user.n ? u->user : u->host;
+}
+
+/** Caller's side and what is shown of the call. */
+static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_path *path, const struct peer_trunk *trunk, const char *route)
+{
+	struct call_leg *a = &c->leg[0];
+	struct wire_addr from;
+	struct wire_uri to;
+	struct slice f, t;
+
+	a->trunk = trunk;
+	a->media = media_profile(c, trunk);
+	a->listener = path->listener;
+	a->transport = (uint8_t)path->transport;
+	a->source = path->source;
+	call_leg_allow(a, sip);
+	wire_sip_from(sip, &from);
+	wire_sip_ruri(sip, &to);
+	shown_user(&from.uri, &f);
+	shown_user(&to, &t);
+	c->from = base_dup(f);
+	c->to = base_dup(t);
+	c->route = base_dup(slice_str(route));
+	base_random_token(c->id, 17);
+	c->serial = ++c->eng->serial;
+	c->start_ms = base_wall_ms();
+	return c->from && c->to && c->route ? 0 : -ENOMEM;
+}
+
+static void leg_b(struct call *c, const struct peer_trunk *trunk, const struct peer_target *t)
+{
+	struct call_leg *b = &c->leg[1];
+
+	b->trunk = trunk;
+	b->media = media_profile(c, trunk);
+	b->listener = (unsigned)t->listener;
+	b->transport = (uint8_t)t->transport;
+	b->source = t->addr;
+	c->tried.uri = t->uri;
+	c->tried.start_ms = c->start_ms;
+}
+
+/* ---- the addresses of the INVITE that goes out ---- */
+#define ADDRESS_MAX 2048
+struct call_addresses { char from[ADDRESS_MAX], to[ADDRESS_MAX], ruri[ADDRESS_MAX]; };
+
+static struct slice host_only(const char *hostport)
+{
+	struct slice s = slice_str(hostport);
+	const char *colon = s.p[0] == '[' ? strchr(s.p, ']') : s.p;
+
+	colon = colon ? strchr(colon, ':') : NULL;
+	if (colon)
+		s.n = (size_t)(colon - s.p);
+	return s;
+}
+
+/** Display name as it stood, with its quotes, and a blank. */
+static void add_display(struct text *t, struct slice d)
+{
+	if (d.n) {
+		text_add(t, "\"");
+		text_slice(t, d);
+		text_add(t, "\" ");
+	}
+}
+
+static void add_user_at(struct text *t, const struct wire_uri *u, struct slice host, bool sips)
+{
+	bool tel = slice_eq_nocase(u->scheme, SLICE("tel"));
+
+	text_add(t, sips ? "sips:" : "sip:");
+	if (u->user.n) {
+		text_slice(t, u->user);
+		if (u->password.n) {
+			text_add(t, ":");
+			text_slice(t, u->password);
+		}
+		text_add(t, "@");
+	}
+	text_slice(t, host);
+	if (tel || slice_eq_nocase(wire_param(u->params, "user"), SLICE("phone")))
+		text_add(t, ";user=phone");
+}
+
+static bool is_anonymous(struct slice host)
+{
+	return host.n >= 17 && slice_eq_nocase((struct slice){ host.p + host.n - 17, 17 }, SLICE("anonymous.invalid"));
+}
+
+/** From, To and Request-URI by design.md section 4, 'What goes out'. */
+static int addresses(const struct call_leg *b, const struct peer_target *t, const struct wire_sip *sip, struct call_addresses *ret)
+{
+	struct text from = text_on(ret->from, sizeof ret->from), to = text_on(ret->to, sizeof ret->to), ruri = text_on(ret->ruri, sizeof ret->ruri);
+	struct wire_addr f, o;
+	struct wire_uri r;
+
+	wire_sip_from(sip, &f);
+	wire_sip_to(sip, &o);
+	wire_sip_ruri(sip, &r);
+	add_display(&from, f.display);
+	text_add(&from, "<");
+	add_user_at(&from, &f.uri, is_anonymous(f.uri.host) ? f.uri.host : call_headers_host(b), false);
+	text_add(&from, ">");
+	add_display(&to, o.display);
+	text_add(&to, "<");
+	add_user_at(&to, &o.uri, host_only(t->host), t->sips);
+	text_add(&to, ">");
+	add_user_at(&ruri, &r, slice_str(t->host), t->sips);
+	return from.cut || to.cut || ruri.cut ? ERR_FULL : 0;
+}
+
+static int dialogs_new(struct call *c, struct sipua_srv *srv, const struct call_addresses *adr, const struct sipua_dest *dest)
+{
+	struct call_leg *b = &c->leg[1];
+	int err = sipua_dialog_new_uas(srv, &call_dialog_ops, &c->leg[0], &c->leg[0].dialog);
+
+	return err ? err : sipua_dialog_new_uac(c->eng->ua, slice_str(adr->from), slice_str(adr->to), dest, &call_dialog_ops, b, &b->dialog);
+}
+
+/** The INVITE itself; SDP was made by then. */
+static int invite_send(struct call_exchange *x, const struct wire_sip *sip, const struct call_addresses *adr, const struct sipua_dest *dest)
+{
+	struct sipua_msg *msg;
+	int mf = wire_sip_max_forwards(sip), err = sipua_msg_request(x->to->dialog, SLICE("INVITE"), adr->ruri, mf < 0 || mf > 70 ? 69 : mf - 1, &msg);
+
+	if (err)
+		return err;
+	err = call_headers_cross(msg, sip, x->to);
+	if (!err)
+		err = call_headers_ours(msg);
+	if (!err)
+		err = call_headers_contact(msg, x->to);
+	if (!err && x->has_offer)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->offer_out.p, x->offer_out.n });
+	if (!err)
+		err = call_body_cross(msg, sip);
+	if (err) {
+		sipua_msg_free(msg);
+		return err;
+	}
+	return sipua_cli_send(x->to->dialog, msg, dest, &call_invite_cli_ops, x, &x->cli);
+}
+
+/** Offer for the callee, and ports on both sides. 0 or the status that refuses. */
+static int offer_make(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct slice text;
+	int status;
+
+	if (call_body_is_multipart(sip))
+		return 415;
+	x->has_offer = call_body_is_sdp(sip);
+	if (!x->has_offer)
+		return 0;
+	status = call_sdp_check(wire_sip_body(sip));
+	if (!status && call_text_set(&x->offer_in, wire_sip_body(sip)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->to, wire_sip_body(sip), false, &text);
+	if (!status && call_text_set(&x->offer_out, text))
+		status = 500;
+	/* what stands in the record and in the list of calls while it rings */
+	if (!status && (call_text_set(&x->from->sdp_in, wire_sip_body(sip)) || call_text_set(&x->to->sdp_out, text)))
+		status = 500;
+	return status;
+}
+
+static void dest_set(const struct call_leg *b, const struct peer_target *t, struct sipua_dest *d)
+{
+	static char name[256];
+	struct slice host = host_only(t->host);
+
+	*d = (struct sipua_dest){ .listener = b->listener, .transport = b->transport, .addr = b->source };
+	if (b->transport != SIPUA_TLS)
+		return;
+	if (host.n > 2 && host.p[0] == '[')
+		host = (struct slice){ host.p + 1, host.n - 2 };
+	slice_copy(name, sizeof name, host);
+	d->tls_name = name;
+	d->tls = call_engine_tls(b->call->eng, b->trunk->conf->tls);
+}
+
+static int setup_run(struct call_exchange *x, const struct peer_target *target)
+{
+	struct call *c = x->call;
+	const struct wire_sip *sip = sipua_srv_sip(x->srv);
+	struct call_addresses adr;
+	struct sipua_dest dest;
+	int status;
+
+	if (addresses(x->to, target, sip, &adr))
+		return 414;
+	status = offer_make(x, sip);
+	if (status)
+		return status;
+	dest_set(x->to, target, &dest);
+	if (dialogs_new(c, x->srv, &adr, &dest))
+		return 500;
+	call_figures(c, 1);
+	if (call_persist(c))
+		return 503;
+	return invite_send(x, sip, &adr, &dest) ? 500 : 0;
+}
+
+/** A call that has a transaction: from here on every way out answers the caller and leaves a CDR. */
+static void setup_start(struct call *c, struct sipua_in *in, const struct peer_target *target)
+{
+	struct call_exchange *x = call_exchange_new(&c->leg[0], &c->leg[1], NULL, WIRE_INVITE);
+	int status;
+
+	if (!x) {
+		sipua_in_reply(in, 500, NULL, NULL);
+		call_free(c);
+		return;
+	}
+	x->initial = true;
+	c->x = x;
+	if (sipua_in_accept(in, &call_invite_srv_ops, x, &x->srv)) {
+		call_free(c);
+		return;
+	}
+	base_count(COUNTER_CALLS_OFFERED);
+	status = setup_run(x, target);
+	if (!status)
+		return;
+	base_count(status == 503 ? COUNTER_REJECT_PORTS : COUNTER_REJECT_SDP);
+	call_exchange_refuse(x, status, NULL, NULL);
+	call_finish(c, "rejected", "postern", status);
+}
+
+void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from)
+{
+	const struct sipua_text retry[] = { { "Retry-After", SLICE("5") }, { NULL, { NULL, 0 } } };
+	const struct wire_sip *sip = sipua_in_sip(in);
+	const struct peer_trunk *to = NULL;
+	const struct peer_target *target;
+	struct peer_hunt hunt;
+	struct peer_view v;
+	struct call *c;
+
+	call_view_fill(&v, sip, sipua_in_path(in));
+	if (peer_route(e->p.peers, from, &v, &hunt)) {
+		base_count(COUNTER_REJECT_ROUTE);
+		sipua_in_reply(in, 404, NULL, NULL);
+		return;
+	}
+	target = pick_target(&hunt, &to);
+	c = target ? call_new(e, e->p.peers) : NULL;
+	if (!c) {
+		sipua_in_reply(in, 503, NULL, retry);
+		return;
+	}
+	if (leg_a(c, sip, sipua_in_path(in), from, hunt.route)) {
+		sipua_in_reply(in, 500, NULL, NULL);
+		call_free(c);
+		return;
+	}
+	leg_b(c, to, target);
+	setup_start(c, in, target);
+}
