@@ -33,6 +33,12 @@ struct media_map_entry { union base_addr addr; uint16_t realm; uint16_t ok; }; /
 int media_map_print(const struct media_map_entry *e, uint32_t n, struct slice *ret);
 int media_map_parse(struct slice blob, const struct media_map_entry **ret, uint32_t *ret_n);
 
+/**
+ * Bind the two sockets of an entry (RTP, then RTCP on port + 1) as the relay wants them. Thread: any; the supervisor's service.
+ * @return 0, or -errno (nothing is open then)
+ */
+int media_port_sockets(const union base_addr *rtp, int ret_fd[2]);
+
 /** Regions of the `streams` memory for a map of so many entries. */
 size_t media_slots_bytes(uint32_t nslots);
 size_t media_header_bytes(void);
@@ -56,6 +62,7 @@ struct media_want {
 	uint32_t inactivity_s;         /* 0: never */
 	uint64_t pts[2];               /* payload types agreed, as a bit set; both 0: any */
 	uint32_t clock_hz;             /* of the first format, for jitter: 8000 where unknown */
+	uint32_t rate_pps;             /* packets/s taken at most (burst 1 s); 0: 4 x nominal, 200, or 2,000 for a clock of 90,000 */
 };
 
 /* ---- engine side ---- */

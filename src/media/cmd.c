@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* media/cmd: messages between the engine's client and the media process. Codec on memory only. */
+#include "media/cmd.h"
+
+static void addr_print(struct writer *w, const union base_addr *a)
+{
+	switch (a->sa.sa_family) {
+	case AF_INET:
+		wr_u8(w, 4);
+		wr_u16(w, base_addr_port(a));
+		wr_bytes(w, &a->in.sin_addr, 4);
+		break;
+	case AF_INET6:
+		wr_u8(w, 6);
+		wr_u16(w, base_addr_port(a));
+		wr_u32(w, a->in6.sin6_scope_id);
+		wr_bytes(w, &a->in6.sin6_addr, 16);
+		break;
+	default:
+		wr_u8(w, 0);
+	}
+}
+
+static void addr_parse(struct reader *r, union base_addr *ret)
+{
+	struct slice s;
+	uint16_t port;
+
+	switch (rd_u8(r)) {
+	case 0:
+		break;
+	case 4:
+		port = rd_u16(r);
+		s = rd_bytes(r, 4);
+		if (r->bad)
+			break;
+		ret->in.sin_family = AF_INET;
+		ret->in.sin_port = htons(port);
+		memcpy(&ret->in.sin_addr, s.p, 4);
+		break;
+	case 6:
+		port = rd_u16(r);
+		ret->in6.sin6_scope_id = rd_u32(r);
+		s = rd_bytes(r, 16);
+		if (r->bad)
+			break;
+		ret->in6.sin6_family = AF_INET6;
+		ret->in6.sin6_port = htons(port);
+		memcpy(&ret->in6.sin6_addr, s.p, 16);
+		break;
+	default:
+		r->bad = true;
+	}
+}
+
+void media_cmd_print(struct writer *w, const struct media_cmd *c)
+{
+	wr_u64(w, c->seq);
+	wr_u8(w, (uint8_t)c->op);
+	wr_u32(w, c->ref.slot);
+	wr_u32(w, c->ref.gen);
+	if (c->op != MEDIA_OP_WANT)
+		return;
+	wr_u32(w, c->want.peer.slot);
+	wr_u32(w, c->want.peer.gen);
+	addr_print(w, &c->want.remote);
+	addr_print(w, &c->want.remote_rtcp);
+	wr_u32(w, c->want.flags);
+	wr_u32(w, c->want.inactivity_s);
+	wr_u64(w, c->want.pts[0]);
+	wr_u64(w, c->want.pts[1]);
+	wr_u32(w, c->want.clock_hz);
+	wr_u32(w, c->want.rate_pps);
+}
+
+bool media_cmd_next(struct reader *r, struct media_cmd *ret, bool *bad)
+{
+	*bad = false;
+	if (r->p == r->end)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->seq = rd_u64(r);
+	ret->op = (enum media_op)rd_u8(r);
+	ret->ref.slot = rd_u32(r);
+	ret->ref.gen = rd_u32(r);
+	if (ret->op == MEDIA_OP_WANT) {
+		ret->want.peer.slot = rd_u32(r);
+		ret->want.peer.gen = rd_u32(r);
+		addr_parse(r, &ret->want.remote);
+		addr_parse(r, &ret->want.remote_rtcp);
+		ret->want.flags = rd_u32(r);
+		ret->want.inactivity_s = rd_u32(r);
+		ret->want.pts[0] = rd_u64(r);
+		ret->want.pts[1] = rd_u64(r);
+		ret->want.clock_hz = rd_u32(r);
+		ret->want.rate_pps = rd_u32(r);
+	} else if (ret->op != MEDIA_OP_CLOSE) {
+		r->bad = true;
+	}
+	*bad = r->bad;
+	return !r->bad;
+}

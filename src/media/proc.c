@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * media/proc: the media process: workers, and the control thread's end of the channel to the engine. The memory is the state: a process
+ * that starts finds every open slot there and relays at once; what the dead one had not applied is asked for by HELLO.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "media/table.h"
+#include "media/worker.h"
+#include "postern/loop.h"
+
+#define SCAN_MS 250            /* silences */
+#define TELL_MAX 512           /* silences in one message */
+#define WORKERS_MAX 64
+
+struct media_proc {
+	struct loop *loop;
+	struct loop_chan *chan;
+	struct loop_timer scan;
+	struct media_table *table;
+	struct media_header *header;
+	struct media_flow *flows;
+	struct media_own *own;
+	unsigned nworkers;
+	struct media_worker *worker[WORKERS_MAX];
+};
+
+static void proc_scan(void *arg);
+
+/* Idle means idle: no timer where nothing is watched. */
+static void proc_scan_arm(struct media_proc *m)
+{
+	if (!media_table_watched(m->table))
+		loop_timer_stop(&m->scan);
+	else if (!loop_timer_active(&m->scan))
+		loop_timer_start(m->loop, &m->scan, SCAN_MS, proc_scan, m);
+}
+
+static void proc_scan(void *arg)
+{
+	struct media_proc *m = arg;
+	struct media_ref silent[TELL_MAX];
+	uint8_t body[TELL_MAX * 8];
+	struct writer w = writer_on(body, sizeof(body));
+	uint32_t n = media_table_silent(m->table, base_mono_now().us, silent, TELL_MAX);
+
+	for (uint32_t i = 0; i < n; i++) {
+		wr_u32(&w, silent[i].slot);
+		wr_u32(&w, silent[i].gen);
+	}
+	if (n && m->chan && !loop_chan_send(m->chan, MEDIA_MSG_INACTIVE, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0)) {
+		for (uint32_t i = 0; i < n; i++)
+			media_table_told(m->table, silent[i]);
+		base_count_n(COUNTER_MEDIA_INACTIVE, n);
+	}
+	proc_scan_arm(m);
+}
+
+static void proc_message(void *arg, struct loop_msg *msg)
+{
+	struct media_proc *m = arg;
+
+	if (!msg) {
+		base_log(BASE_ERROR, "media", "channel to the engine is gone");
+		m->chan = NULL;
+		return;
+	}
+	switch (msg->type) {
+	case MEDIA_MSG_COMMANDS:
+		media_table_apply(m->table, msg->body, base_mono_now().us);
+		break;
+	case MEDIA_MSG_ATTACH:
+		media_table_forget_told(m->table);
+		break;
+	default:
+		base_count(COUNTER_MEDIA_CMD_BAD);
+	}
+	proc_scan_arm(m);
+}
+
+static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
+{
+	struct media_slot *slots;
+	uint32_t n;
+	int err = media_slots_find(p->streams, &m->header, &slots, &n);
+
+	if (err || n < p->nmap)
+		return ERR_TORN;
+	err = media_table_new(m->header, slots, p->nmap, &m->table);
+	if (err)
+		return err;
+	MEDIA_SET(m->header->workers, m->nworkers);
+	MEDIA_ADD(m->header->starts, 1);
+	m->flows = aligned_alloc(64, (p->nmap + 1) * sizeof(*m->flows));
+	if (!m->flows)
+		return -ENOMEM;
+	memset(m->flows, 0, p->nmap * sizeof(*m->flows));
+	return media_own_new(p->map, p->nmap, &m->own);
+}
+
+static int proc_workers(struct media_proc *m, const struct media_proc_params *p)
+{
+	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds,
+		.own = m->own, .gather = p->gather };
+	struct media_header *h;
+	uint32_t n;
+	int err = media_slots_find(p->streams, &h, &wp.slots, &n);
+
+	for (wp.index = 0; !err && wp.index < m->nworkers; wp.index++)
+		err = media_worker_start(&wp, &m->worker[wp.index]);
+	return err;
+}
+
+int media_proc_start(const struct media_proc_params *p, struct media_proc **ret)
+{
+	struct media_proc *m = base_alloc(sizeof(*m));
+	uint8_t body[8];
+	struct writer w = writer_on(body, sizeof(body));
+	int err = -ENOMEM;
+
+	if (!m)
+		goto out;
+	m->loop = p->loop;
+	m->nworkers = p->workers < 1 ? 1 : p->workers > WORKERS_MAX ? WORKERS_MAX : p->workers;
+	err = proc_memory(m, p);
+	if (!err)
+		err = proc_workers(m, p);
+	if (!err)
+		err = loop_chan_open(p->loop, p->chan_fd, proc_message, m, &m->chan);
+	if (err)
+		goto out;
+	wr_u64(&w, m->header->applied);
+	err = loop_chan_send(m->chan, MEDIA_MSG_HELLO, 0, (struct slice){ (char *)body, sizeof(body) }, NULL, 0);
+	if (err) /* the engine does not read: it will attach anew */
+		base_log(BASE_WARN, "media", "engine was not greeted error=\"%s\"", base_strerror(err));
+	proc_scan_arm(m);
+	*ret = m;
+	return 0;
+out:
+	if (!m || !m->chan)
+		close(p->chan_fd);
+	media_proc_stop(m);
+	return err;
+}
+
+void media_proc_stop(struct media_proc *m)
+{
+	if (!m)
+		return;
+	loop_timer_stop(&m->scan);
+	for (unsigned i = 0; i < m->nworkers; i++)
+		media_worker_stop(m->worker[i]);
+	loop_chan_close(m->chan);
+	media_table_free(m->table);
+	media_own_free(m->own);
+	free(m->flows);
+	free(m);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * media/relay: what is done with one packet. Works on slots and flows; knows no sockets. A flow is the working copy of a slot that the
+ * owning worker keeps; slots belong to workers by index modulo workers.
+ */
+#ifndef MEDIA_RELAY_H
+#define MEDIA_RELAY_H
+
+#include "media/latch.h"
+#include "media/slot.h"
+
+struct media_own;                      /* set of our own ports */
+int media_own_new(const struct media_map_entry *map, uint32_t nmap, struct media_own **ret);
+void media_own_free(struct media_own *o);
+/** Is it one of our RTP or RTCP ports? Thread: any. */
+bool media_own_has(const struct media_own *o, const union base_addr *a);
+
+struct media_flow {
+	struct media_slot *s;
+	uint32_t seen;                 /* version of the want that is loaded; 0: none yet */
+	uint32_t gen;
+	bool open, any_pt, rtcp_learned;
+	uint32_t flags;
+	uint32_t slot;
+	struct media_ref peer_ref;
+	struct media_flow *peer;       /* NULL: none, or with another worker */
+	struct media_latch latch;
+	union base_addr to[2];         /* where RTP and RTCP go; family 0: nowhere */
+	uint64_t pts[2];
+	uint32_t clock_hz;
+	uint32_t rate_pps;
+	int64_t tokens;                /* millionths of a packet */
+	int64_t bucket_us;
+	union base_addr remote_rtcp, rtcp_source;
+	int64_t rtcp_source_us;
+	uint32_t sr_ntp;               /* middle bits of the last SR that was passed to this side, and when */
+	int64_t sr_us;
+} __attribute__((aligned(64)));
+
+struct media_in { uint32_t slot; bool rtcp; uint32_t n; uint8_t *p; union base_addr from; };
+struct media_out { uint32_t slot; bool rtcp; uint32_t n; const uint8_t *p; const union base_addr *to; };
+
+#define MEDIA_BATCH 64
+
+struct media_relay {                   /* of one worker */
+	struct media_flow *flows;      /* of all slots; those of other workers are never touched */
+	struct media_slot *slots;
+	const struct media_map_entry *map;
+	uint32_t nslots;
+	unsigned index, workers;
+	const struct media_own *own;
+	int64_t now_us;                /* of this batch */
+	uint64_t forwarded, idle, foul, latched;
+	union base_addr spare[MEDIA_BATCH]; /* destinations of slots of other workers, of this batch */
+	unsigned nspare;
+};
+
+/** Storage of a worker's relay; `flows` is shared by all workers, zeroed, of nslots. */
+void media_relay_init(struct media_relay *r);
+/**
+ * One datagram that came for a slot.
+ * @param out [out] what to send, where true is returned; points into `in` and the relay, valid for this batch
+ * Thread: the slot's worker. Blocks: never. Cost: constant
+ */
+bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct media_out *out);
+/** Before a batch: its time, and the room for its addresses. */
+static inline void media_relay_batch(struct media_relay *r, int64_t now_us) { r->now_us = now_us; r->nspare = 0; }
+/** Is the slot open by memory? Thread: any. */
+bool media_relay_is_open(const struct media_slot *s);
+
+#endif

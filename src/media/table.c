@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * media/table: the control thread's view of the slots: commands are applied here, and silences found (design.md section 10).
+ * No sockets, no threads; time is a parameter.
+ */
+#include "media/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct table_cell {
+	uint32_t place;                /* in watched[] + 1; 0: not watched */
+	int64_t told_us;               /* the silence that was told began then; 0: none told */
+};
+
+struct media_table {
+	struct media_header *h;
+	struct media_slot *slots;
+	uint32_t n, nwatched;
+	uint32_t *watched;
+	struct table_cell *cell;
+};
+
+static void table_watch(struct media_table *t, uint32_t slot, bool on)
+{
+	struct table_cell *c = &t->cell[slot];
+	uint32_t last;
+
+	c->told_us = 0;
+	if (on == (c->place != 0))
+		return;
+	if (on) {
+		t->watched[t->nwatched++] = slot;
+		c->place = t->nwatched;
+		return;
+	}
+	last = t->watched[--t->nwatched];
+	t->watched[c->place - 1] = last;
+	t->cell[last].place = c->place;
+	c->place = 0;
+}
+
+static bool want_watched(const struct media_slot_want *w)
+{
+	return w->open && w->want.flags & MEDIA_WATCH && w->want.inactivity_s;
+}
+
+int media_table_new(struct media_header *h, struct media_slot *slots, uint32_t nslots, struct media_table **ret)
+{
+	struct media_table *t = base_alloc(sizeof(*t));
+	struct media_slot_want w;
+
+	if (!t)
+		return -ENOMEM;
+	t->h = h;
+	t->slots = slots;
+	t->n = nslots;
+	t->watched = base_alloc(nslots * sizeof(*t->watched));
+	t->cell = base_alloc(nslots * sizeof(*t->cell));
+	if (!t->watched || !t->cell) {
+		media_table_free(t);
+		return -ENOMEM;
+	}
+	if (h->magic != MEDIA_MAGIC || h->nslots != nslots) {
+		memset(slots, 0, nslots * sizeof(*slots));
+		memset(h, 0, sizeof(*h));
+		h->nslots = nslots;
+		__atomic_store_n(&h->magic, MEDIA_MAGIC, __ATOMIC_RELEASE);
+	}
+	for (uint32_t i = 0; i < nslots; i++) {
+		media_slot_take(&slots[i], &w);
+		if (want_watched(&w))
+			table_watch(t, i, true);
+	}
+	*ret = t;
+	return 0;
+}
+
+void media_table_free(struct media_table *t)
+{
+	if (!t)
+		return;
+	free(t->watched);
+	free(t->cell);
+	free(t);
+}
+
+/* A late command never hits the slot's next call: older generations, and a closed one, are refused. */
+static bool cmd_stale(const struct media_slot_want *now, const struct media_cmd *c)
+{
+	if (c->op == MEDIA_OP_CLOSE)
+		return c->ref.gen && c->ref.gen != now->gen;
+	if (!c->ref.gen)
+		return true;
+	if (!now->gen)
+		return false;
+	return c->ref.gen == now->gen ? !now->open : (int32_t)(c->ref.gen - now->gen) < 0;
+}
+
+static void table_command(struct media_table *t, const struct media_cmd *c, int64_t now_us)
+{
+	struct media_slot_want now, next;
+
+	if (c->ref.slot >= t->n) {
+		base_count(COUNTER_MEDIA_CMD_BAD);
+		return;
+	}
+	media_slot_take(&t->slots[c->ref.slot], &now);
+	if (cmd_stale(&now, c)) {
+		base_count(COUNTER_MEDIA_CMD_STALE);
+		return;
+	}
+	base_count(COUNTER_MEDIA_CMD_APPLIED);
+	next = now;
+	if (c->op == MEDIA_OP_WANT) {
+		next.gen = c->ref.gen;
+		next.open = 1;
+		next.want = c->want;
+	} else {
+		next.open = 0;
+	}
+	if (!memcmp(&next, &now, sizeof(now)))
+		return;
+	next.since_us = now_us;
+	media_slot_put(&t->slots[c->ref.slot], &next);
+	table_watch(t, c->ref.slot, want_watched(&next));
+}
+
+void media_table_apply(struct media_table *t, struct slice body, int64_t now_us)
+{
+	struct reader r = reader_on(body.p, body.n);
+	struct media_cmd c;
+	bool bad;
+
+	while (media_cmd_next(&r, &c, &bad)) {
+		table_command(t, &c, now_us);
+		if (c.seq > t->h->applied)
+			__atomic_store_n(&t->h->applied, c.seq, __ATOMIC_RELEASE);
+	}
+	if (bad)
+		base_count(COUNTER_MEDIA_CMD_BAD);
+}
+
+uint32_t media_table_watched(const struct media_table *t)
+{
+	return t->nwatched;
+}
+
+/* When the slot's present silence began. */
+static int64_t silent_since_us(const struct media_slot *s, const struct media_slot_want *w)
+{
+	int64_t at = w->since_us, rtp, rtcp;
+
+	if (__atomic_load_n(&s->gen, __ATOMIC_ACQUIRE) != w->gen)
+		return at; /* nothing came for this generation */
+	rtp = MEDIA_GET(s->last_rtp_us);
+	rtcp = MEDIA_GET(s->last_rtcp_us);
+	if (rtp > at)
+		at = rtp;
+	return rtcp > at ? rtcp : at;
+}
+
+uint32_t media_table_silent(const struct media_table *t, int64_t now_us, struct media_ref *ret, uint32_t max)
+{
+	struct media_slot_want w;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->nwatched && n < max; i++) {
+		uint32_t slot = t->watched[i];
+		int64_t since;
+
+		media_slot_take(&t->slots[slot], &w);
+		since = silent_since_us(&t->slots[slot], &w);
+		if (now_us - since >= (int64_t)w.want.inactivity_s * 1000000 && t->cell[slot].told_us != since)
+			ret[n++] = (struct media_ref){ slot, w.gen };
+	}
+	return n;
+}
+
+void media_table_told(struct media_table *t, struct media_ref r)
+{
+	struct media_slot_want w;
+
+	media_slot_take(&t->slots[r.slot], &w);
+	t->cell[r.slot].told_us = silent_since_us(&t->slots[r.slot], &w);
+}
+
+void media_table_forget_told(struct media_table *t)
+{
+	for (uint32_t i = 0; i < t->nwatched; i++)
+		t->cell[t->watched[i]].told_us = 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* media/worker: a thread that relays the packets of its slots, and when its wake-ups are gathered. */
+#ifndef MEDIA_WORKER_H
+#define MEDIA_WORKER_H
+
+#include "media/io.h"
+
+/* Gathering: sleep a little before each wait, while wake-ups are what costs. Pure. */
+#define MEDIA_GATHER_US 250
+struct media_gather {
+	bool allowed, on;
+	int64_t since_us;              /* begin of this look */
+	uint32_t packets, wakeups;     /* of this look */
+};
+/**
+ * A batch was done.
+ * @return sleep before the next wait?
+ */
+bool media_gather_next(struct media_gather *g, int64_t now_us, unsigned packets, bool full);
+
+struct media_worker;
+struct media_worker_params {
+	unsigned index, workers;
+	struct media_flow *flows;
+	struct media_slot *slots;
+	const struct media_map_entry *map;
+	uint32_t nslots;
+	const int *fds;
+	const struct media_own *own;
+	bool gather;
+};
+/** Make it and start its thread; open slots are listened to first. */
+int media_worker_start(const struct media_worker_params *p, struct media_worker **ret);
+/** Stop and free; the memory stays as it is. NULL is legal. */
+void media_worker_stop(struct media_worker *w);
+
+#endif
