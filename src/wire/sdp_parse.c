@@ -225,6 +225,18 @@ static int parse_line(struct parser *p, struct slice l)
 	}
 }
 
+static struct slice cut_blanks(struct slice l)
+{
+	while (l.n && (l.p[l.n - 1] == ' ' || l.p[l.n - 1] == '\t'))
+		l.n--;
+	return l;
+}
+
+static bool is_line(struct slice l)
+{
+	return l.n >= 2 && l.p[1] == '=' && l.p[0] >= 'a' && l.p[0] <= 'z';
+}
+
 int wire_sdp_parse(struct slice text, struct wire_sdp *ret)
 {
 	struct parser p = { .s = ret, .dir = -1 };
@@ -241,13 +253,10 @@ int wire_sdp_parse(struct slice text, struct wire_sdp *ret)
 	ret->text = text;
 	ret->dir = WIRE_SENDRECV;
 	while (wire_sdp_next_line(&rest, &l)) {
-		while (l.n && (l.p[l.n - 1] == ' ' || l.p[l.n - 1] == '\t'))
-			l.n--;
+		l = cut_blanks(l);
 		if (!l.n)
 			continue;
-		if (l.n < 2 || l.p[1] != '=' || l.p[0] < 'a' || l.p[0] > 'z')
-			return ERR_PROTO;
-		err = parse_line(&p, l);
+		err = is_line(l) ? parse_line(&p, l) : ERR_PROTO;
 		if (err)
 			return err;
 	}

@@ -16,7 +16,7 @@ static char out[WIRE_SDP_BYTES];
 
 static void assert_slice(struct slice s, const char *want)
 {
-	if (s.n != strlen(want) || memcmp(s.p, want, s.n))
+	if (s.n != strlen(want) || (s.n && memcmp(s.p, want, s.n)))
 		fail_msg("got '%.*s', want '%s'", (int)s.n, s.p, want);
 }
 

@@ -64,7 +64,7 @@ static const struct wire_sip *view(msg_t *m)
 
 static void assert_slice(struct slice s, const char *want)
 {
-	if (s.n != strlen(want) || memcmp(s.p, want, s.n))
+	if (s.n != strlen(want) || (s.n && memcmp(s.p, want, s.n)))
 		fail_msg("got '%.*s', want '%s'", (int)s.n, s.p, want);
 }
 
