@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * postern-engine: the role that speaks SIP and decides on calls. This file wires sipua, media, peer and call together;
+ * it knows nothing of SIP itself.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "app/pem.h"
+#include "app/role.h"
+#include "postern/call.h"
+#include "postern/conf.h"
+#include "postern/ctl.h"
+#include "postern/keys.h"
+#include "postern/media.h"
+#include "postern/peer.h"
+#include "postern/sipua.h"
+
+#define QUIET_MS 20
+#define QUIET_TRIES 50                 /* a second for the last transactions */
+#define FOREVER_S (10 * 365 * 86400LL)
+#define REPLY_BYTES 1024
+
+struct engine_tls { size_t n; struct keys_tls **v; };  /* in the order of tls_profiles */
+
+static struct engine {
+	struct engine_tls tls, next_tls;
+	struct peer_set *peers, *next_peers;
+	struct media_client *media;
+	struct call_engine *calls;
+	struct sipua *ua;
+	struct base_ring *records, *events;
+	struct loop_chan *admin;
+	struct role *role;
+	struct loop_timer quiet;
+	unsigned tries;
+} engine;
+
+static int engine_init(struct role *r)
+{
+	char why[256] = "";
+	int err = sipua_guard_selftest(why);
+
+	engine.role = r;
+	if (err)
+		base_log(BASE_ERROR, "engine", "the self-test of the SIP library's guard failed: %s", why);
+	return err;
+}
+
+/* ---- revisions ---- */
+
+static void tls_fini(struct engine_tls *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		base_unref(t->v[i]);
+	free(t->v);
+	*t = (struct engine_tls){ 0 };
+}
+
+static int tls_init(const struct app_revision *rev, char why[static 256], struct engine_tls *t)
+{
+	size_t n = 0;
+	const void *const *conf = conf_objects(rev->doc, &keys_schema_tls_profiles, &n);
+	int err = 0;
+
+	t->v = calloc(n ? n : 1, sizeof(*t->v));
+	if (!t->v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !err; i++) {
+		err = app_pem_tls(conf[i], rev->bundle, why, &t->v[i]);
+		t->n++;
+	}
+	if (err)
+		tls_fini(t);
+	return err;
+}
+
+static void engine_abort(struct role *r)
+{
+	tls_fini(&engine.next_tls);
+	engine.next_peers = base_unref(engine.next_peers);
+}
+
+static int engine_prepare(struct role *r, char why[static 256])
+{
+	int err = tls_init(&r->next, why, &engine.next_tls);
+
+	if (!err)
+		err = peer_set_new(r->next.doc, &engine.next_peers);
+	if (err)
+		engine_abort(r);
+	return err;
+}
+
+/* Profiles that stay keep their object and get the new contexts: listeners and trunks hold on to it. Both documents are alive. */
+static void keep_objects(struct role *r)
+{
+	size_t n = 0;
+	const void *const *conf = conf_objects(r->now.doc, &keys_schema_tls_profiles, &n);
+	size_t nold = 0;
+	const void *const *old = engine.peers ? conf_objects(peer_set_doc(engine.peers), &keys_schema_tls_profiles, &nold) : NULL;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < nold; k++) {
+			struct keys_tls *was = engine.tls.v[k];
+
+			if (strcmp(((const struct keys_tls_conf *)conf[i])->id, ((const struct keys_tls_conf *)old[k])->id) != 0)
+				continue;
+			keys_tls_swap(was, engine.next_tls.v[i]);
+			engine.tls.v[k] = engine.next_tls.v[i];
+			engine.next_tls.v[i] = was;
+		}
+}
+
+static void engine_commit(struct role *r)
+{
+	keep_objects(r);
+	tls_fini(&engine.tls);
+	engine.tls = engine.next_tls;
+	engine.next_tls = (struct engine_tls){ 0 };
+	base_unref(engine.peers);
+	engine.peers = engine.next_peers;
+	engine.next_peers = NULL;
+	if (engine.calls)
+		call_engine_set_peers(engine.calls, engine.peers);
+}
+
+static struct keys_tls *tls_find(void *arg, const char *id)
+{
+	size_t n = 0;
+	const void *const *conf = conf_objects(engine.role->now.doc, &keys_schema_tls_profiles, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(((const struct keys_tls_conf *)conf[i])->id, id) == 0)
+			return engine.tls.v[i];
+	return NULL;
+}
+
+/* ---- serving ---- */
+
+static void on_inactive(void *arg, struct media_ref ref)
+{
+	if (engine.calls)
+		call_engine_inactive(engine.calls, ref.slot, ref.gen);
+}
+
+static int start_media(struct role *r)
+{
+	return media_client_new(&(struct media_client_params){
+		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_MEDIA), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
+		.inactive = on_inactive,
+	}, &engine.media);
+}
+
+static int open_ring(struct loop_shm *m, struct base_ring **ret)
+{
+	size_t n;
+	void *p = app_role_region(m, REGION_RING, &n);
+	int err = base_ring_open(p, n, ret);
+
+	if (err == ERR_TORN)
+		base_log(BASE_WARN, "engine", "a ring was damaged and is empty now");
+	return err == ERR_TORN ? 0 : err;
+}
+
+static int start_calls(struct role *r)
+{
+	size_t store_bytes, live_bytes;
+	void *store = app_role_region(&r->calls, REGION_CALLS, &store_bytes);
+	struct peer_live *live = app_role_region(&r->calls, REGION_TARGETS, &live_bytes);
+	int err = open_ring(&r->records, &engine.records);
+
+	if (!err)
+		err = open_ring(&r->events, &engine.events);
+	if (err)
+		return err;
+	peer_live_init(live, live_bytes, engine.peers);
+	return call_engine_new(&(struct call_engine_params){
+		.loop = r->loop, .media = engine.media, .peers = engine.peers, .live = live, .store_mem = store, .store_bytes = store_bytes,
+		.records = engine.records, .events = engine.events, .max_calls = r->setup.max_calls, .tls = tls_find,
+	}, &engine.calls);
+}
+
+static int start_agent(struct role *r)
+{
+	const struct peer_system_conf *sys = peer_system(engine.peers);
+	struct sipua_caps caps = {
+		.message_bytes = (unsigned)sys->caps.message_bytes, .connections = r->setup.connections,
+		.connections_per_source = (unsigned)sys->caps.connections_per_source, .handshake_s = (unsigned)sys->caps.handshake_seconds,
+		.idle_s = (unsigned)sys->caps.idle_seconds,
+	};
+	size_t n = peer_listener_count(engine.peers), bad = 0;
+	struct sipua_listener *l;
+	int err;
+
+	if (n != r->nlisteners)
+		return ERR_STATE;
+	l = calloc(n ? n : 1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct peer_listener_conf *c = peer_listener_at(engine.peers, (unsigned)i);
+
+		l[i] = (struct sipua_listener){ .id = c->id, .transport = (enum sipua_transport)c->transport, .fd = r->listener[i],
+			.advertise = c->advertise, .tls = c->tls ? tls_find(NULL, c->tls) : NULL };
+		base_addr_parse(slice_str(c->address), (uint16_t)c->port, &l[i].addr);
+	}
+	err = sipua_new(r->loop, l, n, sys->user_agent, &caps, call_engine_handlers(), engine.calls, &bad, &engine.ua);
+	if (err)
+		base_log(BASE_ERROR, "engine", "listener %s cannot be taken over error=\"%s\"", bad < n ? l[bad].id : "?", base_strerror(err));
+	free(l);
+	return err;
+}
+
+/* ---- commands of admin ---- */
+
+static void drained_by_api(void *arg)
+{
+}
+
+static void tell_draining(struct role *r, bool on)
+{
+	app_role_tell(r, APP_BOOT_DRAINING, (struct slice){ on ? "\1" : "\0", 1 });
+}
+
+static int end_call(struct slice args)
+{
+	json_t *j = json_loadb(args.p, args.n, 0, NULL);
+	const char *id = json_string_value(json_object_get(j, "id")), *why = json_string_value(json_object_get(j, "why"));
+	int err = id ? call_engine_end(engine.calls, id, why ? why : "api") : ERR_PROTO;
+
+	json_decref(j);
+	return err;
+}
+
+static int run_command(struct role *r, enum ctl_command_id id, struct slice args)
+{
+	switch (id) {
+	case CTL_CALL_END:
+		return end_call(args);
+	case CTL_DRAIN:
+		call_engine_drain(engine.calls, FOREVER_S, drained_by_api, NULL);
+		tell_draining(r, true);
+		return 0;
+	case CTL_UNDRAIN:
+		call_engine_undrain(engine.calls);
+		tell_draining(r, false);
+		return 0;
+	default:
+		return ERR_UNSUPPORTED;
+	}
+}
+
+static void on_admin(void *arg, struct loop_msg *m)
+{
+	enum ctl_command_id id;
+	struct slice args;
+	uint8_t buf[REPLY_BYTES];
+	size_t n;
+	int err;
+
+	if (!m || m->type != CTL_MSG_REQUEST)
+		return;
+	err = ctl_request_parse(m->body, &id, &args);
+	if (!err)
+		err = run_command(arg, id, args);
+	if (ctl_reply_print(err, err ? slice_str(base_strerror(err)) : SLICE("{}"), buf, sizeof(buf), &n) == 0)
+		loop_chan_send(engine.admin, CTL_MSG_REPLY, m->id, (struct slice){ (char *)buf, n }, NULL, 0);
+}
+
+static int engine_go(struct role *r)
+{
+	int restored, err = start_media(r);
+
+	if (!err)
+		err = start_calls(r);
+	if (!err)
+		err = start_agent(r);
+	if (err)
+		return err;
+	restored = call_engine_attach(engine.calls, engine.ua);
+	if (restored < 0)
+		return restored;
+	if (restored)
+		base_log(BASE_INFO, "engine", "carried on calls=%d", restored);
+	if (r->draining)
+		call_engine_drain(engine.calls, FOREVER_S, drained_by_api, NULL);
+	return loop_chan_open(r->loop, app_role_take_chan(r, APP_FD_CHAN_ADMIN), on_admin, r, &engine.admin);
+}
+
+/* ---- the end ---- */
+
+static void drained(void *arg)
+{
+	app_role_tell(arg, APP_BOOT_DRAINED, SLICE(""));
+}
+
+static void engine_message(struct role *r, struct loop_msg *m)
+{
+	struct reader rd = reader_on(m->body.p, m->body.n);
+
+	if (m->type == APP_BOOT_DRAIN)
+		call_engine_drain(engine.calls, rd_u32(&rd), drained, r);
+}
+
+/* Transactions that are still open (a BYE that is repeated) get a moment. */
+static void wait_quiet(void *arg)
+{
+	struct role *r = arg;
+	struct sipua_figures f;
+
+	sipua_figures(engine.ua, &f);
+	if (engine.tries++ < QUIET_TRIES && (call_engine_count(engine.calls) || f.cli))
+		loop_timer_start(r->loop, &engine.quiet, QUIET_MS, wait_quiet, r);
+	else
+		app_role_end(r, 0);
+}
+
+static void engine_stop(struct role *r)
+{
+	wait_quiet(r);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role_ops ops = {
+		.id = APP_ENGINE, .init = engine_init, .prepare = engine_prepare, .commit = engine_commit, .abort = engine_abort,
+		.go = engine_go, .message = engine_message, .stop = engine_stop,
+	};
+
+	return app_role_main(&ops, argc, argv);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/feed: what a child is handed, by role: descriptors by a table, media sockets in portions with acknowledgement (the
+ * kernel bounds descriptors in flight: guide/media.md section 4), the revision, and with GO its channels.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/super.h"
+#include "postern/conf.h"
+#include "postern/peer.h"
+
+#define PORTION LOOP_CHAN_FDS
+#define SETUP_BYTES 8192
+
+struct handout { int fd[APP_BOOT_FDS]; uint8_t tag[APP_BOOT_FDS]; uint32_t n; };
+
+static void hand(struct handout *h, enum app_fd_tag tag, int fd)
+{
+	if (fd < 0)
+		return;
+	must(h->n < APP_BOOT_FDS);
+	h->fd[h->n] = fd;
+	h->tag[h->n] = (uint8_t)tag;
+	h->n++;
+}
+
+static void gather(const struct super *s, enum app_role role, struct handout *h)
+{
+	const struct app_sockets *so = &s->p->sockets;
+
+	h->n = 0;
+	for (int tag = APP_FD_CALLS; tag <= APP_FD_EVENTS; tag++)
+		hand(h, (enum app_fd_tag)tag, app_memory_fd(&s->p->memory, role, (enum app_fd_tag)tag));
+	if (role != APP_ADMIN)
+		hand(h, APP_FD_MAP, s->p->memory.map);
+	for (size_t i = 0; role == APP_ENGINE && i < so->nlisteners; i++)
+		hand(h, APP_FD_LISTENER, so->listener[i]);
+	if (role == APP_ADMIN) {
+		hand(h, APP_FD_HTTP, so->http);
+		hand(h, APP_FD_CONTROL, so->control);
+	}
+}
+
+static uint32_t workers(const struct super *s)
+{
+	size_t n = 0;
+	const struct peer_system_conf *sys = conf_objects(s->p->doc, &peer_schema_system, &n)[0];
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sys->media_process.workers > 0)
+		return (uint32_t)sys->media_process.workers;
+	return cpus < 2 ? 1 : cpus > 9 ? 8 : (uint32_t)cpus - 1; /* a core is the engine's */
+}
+
+static uint32_t socket_count(const struct child *c)
+{
+	return c->seat->role == APP_MEDIA ? 2 * c->seat->super->p->sockets.nmap : 0;
+}
+
+int app_feed_setup(struct child *c)
+{
+	const struct super *s = c->seat->super;
+	enum app_role role = c->seat->role;
+	struct handout h;
+	struct app_setup setup = {
+		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
+		.sockets = socket_count(c), .workers = workers(s),
+		.state = role == APP_ADMIN ? slice_str(s->p->state) : SLICE(""),
+		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
+		.api_tls = role == APP_ADMIN ? slice_str(s->p->api_tls) : SLICE(""),
+	};
+	uint8_t buf[SETUP_BYTES];
+	int n, err;
+
+	gather(s, role, &h);
+	setup.ntags = h.n;
+	memcpy(setup.tag, h.tag, h.n);
+	n = app_setup_print(&setup, buf, sizeof(buf));
+	if (n < 0)
+		return n;
+	err = loop_chan_send(c->chan, APP_BOOT_SETUP, 0, (struct slice){ (char *)buf, (size_t)n }, h.fd, h.n);
+	return err ? err : app_feed_sockets(c);
+}
+
+int app_feed_sockets(struct child *c)
+{
+	const struct super *s = c->seat->super;
+	uint32_t left = socket_count(c) - c->sockets_sent, n = left < PORTION ? left : PORTION;
+	uint8_t body[4 + 4 * PORTION];
+	struct writer w = writer_on(body, sizeof(body));
+	int err;
+
+	if (n == 0)
+		return app_feed_prepare(c, s->seq, s->full, s->bare);
+	wr_u32(&w, n);
+	for (uint32_t i = 0; i < n; i++)
+		wr_u32(&w, c->sockets_sent + i);
+	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, s->p->sockets.media + c->sockets_sent, n);
+	c->sockets_sent += n;
+	return err;
+}
+
+int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, int *ret_full, int *ret_bare)
+{
+	struct app_bundle *bare = NULL;
+	char *text = conf_print(doc, true);
+	int err = text ? app_bundle_new(b->revision, slice_str(text), NULL, 0, &bare) : -ENOMEM;
+
+	if (!err)
+		err = app_bundle_seal(b, ret_full);
+	if (!err) {
+		err = app_bundle_seal(bare, ret_bare);
+		if (err)
+			close(*ret_full);
+	}
+	base_unref(bare);
+	free(text);
+	return err;
+}
+
+int app_feed_prepare(struct child *c, uint32_t transaction, int full, int bare)
+{
+	uint8_t body[4];
+	struct writer w = writer_on(body, sizeof(body));
+
+	wr_u32(&w, transaction);
+	c->asked = transaction;
+	return loop_chan_send(c->chan, APP_BOOT_PREPARE, 0, (struct slice){ (char *)body, 4 }, c->seat->role == APP_MEDIA ? &bare : &full, 1);
+}
+
+int app_feed_commit(struct child *c, uint32_t transaction, uint64_t revision)
+{
+	uint8_t body[12];
+	struct writer w = writer_on(body, sizeof(body));
+
+	wr_u32(&w, transaction);
+	wr_u64(&w, revision);
+	c->have = transaction;
+	return loop_chan_send(c->chan, APP_BOOT_COMMIT, 0, (struct slice){ (char *)body, 12 }, NULL, 0);
+}
+
+int app_feed_go(struct child *c)
+{
+	const struct super *s = c->seat->super;
+	struct app_go go = { .draining = s->engine_draining || s->phase == SUPER_DRAINING };
+	int fd[2];
+	uint8_t buf[64];
+	int n;
+
+	switch (c->seat->role) {
+	case APP_ENGINE:
+		go.ntags = 2;
+		go.tag[0] = APP_FD_CHAN_MEDIA;
+		fd[0] = s->em[0];
+		go.tag[1] = APP_FD_CHAN_ADMIN;
+		fd[1] = s->ea[0];
+		break;
+	case APP_MEDIA:
+	default:
+		go.ntags = 1;
+		go.tag[0] = APP_FD_CHAN_ENGINE;
+		fd[0] = c->seat->role == APP_MEDIA ? s->em[1] : s->ea[1];
+	}
+	n = app_go_print(&go, buf, sizeof(buf));
+	must(n > 0);
+	return loop_chan_send(c->chan, APP_BOOT_GO, 0, (struct slice){ (char *)buf, (size_t)n }, fd, go.ntags);
+}
+
+int app_feed_plain(struct child *c, uint16_t type, uint32_t value)
+{
+	uint8_t body[4];
+	struct writer w = writer_on(body, sizeof(body));
+
+	wr_u32(&w, value);
+	return loop_chan_send(c->chan, type, 0, (struct slice){ (char *)body, 4 }, NULL, 0);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/files: a table says which options of which collections name files; everything here walks that table.
+ * Files are the operator's, so a wrong one is an error at the option that names it, never a crash.
+ */
+#include "config.h"
+
+#include "app/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/pem.h"
+#include "postern/conf.h"
+#include "postern/keys.h"
+#include "postern/rule.h"
+
+struct file_row {
+	const struct conf_collection *col;
+	size_t at;                         /* of the const char * with the name */
+	const char *key;                   /* of the option */
+	const char *kind;                  /* in the store */
+	const char *folder;                /* in the state folder */
+};
+
+static const struct file_row rows[] = {
+	{ &keys_schema_tls_profiles, offsetof(struct keys_tls_conf, certificate), "certificate", "certificate", "certificates" },
+	{ &keys_schema_tls_profiles, offsetof(struct keys_tls_conf, key), "key", "key", "certificates" },
+	{ &keys_schema_tls_profiles, offsetof(struct keys_tls_conf, ca), "ca", "certificate", "certificates" },
+	{ &rule_schema_policies, offsetof(struct rule_policy_conf, file), "file", "policy", "policies" },
+};
+
+/* What a walk of the table gathers. */
+struct gather {
+	const struct conf_doc *doc;
+	const struct app_places *at;
+	const struct app_bundle *old;      /* read again; NULL: import */
+	struct conf_errors *errs;
+	struct app_file *file;
+	size_t n;
+	bool failed;
+};
+
+static int read_all(int fd, struct slice *ret)
+{
+	struct stat st;
+	size_t n = 0;
+	char *p;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > (off_t)APP_FILE_MAX)
+		return ERR_RANGE;
+	p = malloc((size_t)st.st_size + 1);
+	if (!p)
+		return -ENOMEM;
+	while (n < (size_t)st.st_size) {
+		ssize_t k = read(fd, p + n, (size_t)st.st_size - n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			break;
+		n += (size_t)k;
+	}
+	p[n] = 0;
+	*ret = (struct slice){ p, n };
+	return 0;
+}
+
+int app_file_read(const char *path, bool follow, struct slice *ret)
+{
+	/* O_NONBLOCK: a FIFO must not hold the start up. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = read_all(fd, ret);
+	close(fd);
+	return err;
+}
+
+/* Folder and name, or -1 where that is too long or the name climbs out of the folder. */
+static int join(char path[static PATH_MAX], const char *folder, const char *sub, const char *name)
+{
+	int n = snprintf(path, PATH_MAX, "%s%s%s/%s", folder, sub ? "/" : "", sub ? sub : "", name);
+
+	return n < 0 || n >= PATH_MAX ? -1 : 0;
+}
+
+/* The state folder belongs to the unprivileged user: no links out of it, no names that climb. */
+static int read_state(const struct file_row *row, const struct app_places *at, const char *name, char path[static PATH_MAX], struct slice *ret)
+{
+	if (!at->state || name[0] == '/' || strstr(name, "..") || join(path, at->state, row->folder, name) < 0)
+		return -ENOENT;
+	return app_file_read(path, false, ret);
+}
+
+static int read_import(const struct file_row *row, const struct app_places *at, const char *name, char path[static PATH_MAX], struct slice *ret)
+{
+	int err = -ENOENT;
+
+	if (name[0] == '/')
+		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? app_file_read(path, true, ret) : -ENAMETOOLONG;
+	if (at->beside && join(path, at->beside, NULL, name) == 0)
+		err = app_file_read(path, true, ret);
+	if (err == -ENOENT) {
+		err = read_state(row, at, name, path, ret);
+		if (err == 0)
+			path[0] = 0; /* it was in the state all along: that is where it is read again */
+	}
+	return err;
+}
+
+/* Again: where it was imported from, else its copy in the state folder, else what the revision has. */
+static int read_again(const struct file_row *row, const struct app_places *at, const struct app_file *old, char path[static PATH_MAX],
+	struct slice *ret)
+{
+	int err = -ENOENT;
+	char in_state[PATH_MAX];
+
+	snprintf(path, PATH_MAX, "%s", old->origin);
+	if (path[0])
+		err = app_file_read(path, true, ret);
+	if (err == -ENOENT)
+		err = read_state(row, at, old->name, in_state, ret);
+	if (err != -ENOENT)
+		return err;
+	*ret = (struct slice){ malloc(old->bytes.n + 1), old->bytes.n };
+	if (!ret->p)
+		return -ENOMEM;
+	memcpy((char *)ret->p, old->bytes.p, old->bytes.n);
+	return 0;
+}
+
+static bool gathered(const struct gather *g, const char *kind, const char *name)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (strcmp(g->file[i].kind, kind) == 0 && strcmp(g->file[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static const char *why_not(int err)
+{
+	if (err == -EINVAL)
+		return "not a regular file";
+	if (err == ERR_RANGE)
+		return "larger than 1 MiB";
+	return base_strerror(err);
+}
+
+static void gather_one(struct gather *g, const struct file_row *row, const void *obj)
+{
+	const char *name = *(const char *const *)((const char *)obj + row->at);
+	const struct app_file *old = name && g->old ? app_bundle_find(g->old, row->kind, name) : NULL;
+	char path[PATH_MAX] = "", pointer[160], buf[128];
+	struct slice bytes;
+	char *origin;
+	int err;
+
+	if (!name || gathered(g, row->kind, name))
+		return;
+	err = old ? read_again(row, g->at, old, path, &bytes) : read_import(row, g->at, name, path, &bytes);
+	if (err || g->n == APP_FILES_MAX) {
+		snprintf(pointer, sizeof(pointer), "%s/%s", conf_pointer(g->doc, row->col, obj, buf), row->key);
+		conf_error(g->errs, pointer, "%s: %s", path[0] ? path : name, err ? why_not(err) : "too many files");
+		g->failed = true;
+		if (!err)
+			free((char *)bytes.p);
+		return;
+	}
+	origin = path[0] == '/' ? strdup(path) : path[0] ? realpath(path, NULL) : strdup("");
+	g->file[g->n++] = (struct app_file){ row->kind, name, origin ? origin : strdup(""), bytes };
+}
+
+static void gather_all(struct gather *g)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t n = 0;
+		const void *const *obj = conf_objects(g->doc, rows[i].col, &n);
+
+		for (size_t k = 0; k < n; k++)
+			gather_one(g, &rows[i], obj[k]);
+	}
+}
+
+static int gather_bundle(struct gather *g, struct slice text, struct app_bundle **ret)
+{
+	int err;
+
+	g->file = calloc(APP_FILES_MAX, sizeof(*g->file));
+	if (!g->file)
+		return -ENOMEM;
+	gather_all(g);
+	err = g->failed ? ERR_CONFIG : app_bundle_new(0, text, g->file, g->n, ret);
+	for (size_t i = 0; i < g->n; i++) {
+		explicit_bzero((char *)g->file[i].bytes.p, g->file[i].bytes.n);
+		free((char *)g->file[i].bytes.p);
+		free((char *)g->file[i].origin);
+	}
+	free(g->file);
+	return err;
+}
+
+int app_files_import(const struct conf_doc *doc, struct slice text, const struct app_places *at, struct conf_errors *errs,
+	struct app_bundle **ret)
+{
+	struct gather g = { .doc = doc, .at = at, .errs = errs };
+
+	return gather_bundle(&g, text, ret);
+}
+
+int app_files_again(const struct conf_doc *doc, const struct app_bundle *old, const struct app_places *at, struct conf_errors *errs,
+	struct app_bundle **ret)
+{
+	struct gather g = { .doc = doc, .at = at, .old = old, .errs = errs };
+
+	return gather_bundle(&g, old->document, ret);
+}
+
+static void check_tls(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)
+{
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &keys_schema_tls_profiles, &n);
+	char why[256], pointer[128];
+
+	for (size_t i = 0; i < n; i++) {
+		struct keys_tls *tls = NULL;
+		int err = app_pem_tls(obj[i], b, why, &tls);
+
+		if (err == ERR_CONFIG)
+			conf_error(errs, conf_pointer(doc, &keys_schema_tls_profiles, obj[i], pointer), "%s", why);
+		else if (err)
+			conf_error(errs, conf_pointer(doc, &keys_schema_tls_profiles, obj[i], pointer), "%s", base_strerror(err));
+		base_unref(tls);
+	}
+}
+
+/* The policy language comes with its issue; until then a policy must at least be text. */
+static void check_policies(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)
+{
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &rule_schema_policies, &n);
+	char pointer[128];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rule_policy_conf *p = obj[i];
+		const struct app_file *f = p->file ? app_bundle_find(b, "policy", p->file) : NULL;
+
+		if (f && memchr(f->bytes.p, 0, f->bytes.n))
+			conf_error(errs, conf_pointer(doc, &rule_schema_policies, p, pointer), "%s: not a text file", f->name);
+	}
+}
+
+void app_files_check(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)
+{
+	check_tls(doc, b, errs);
+	check_policies(doc, b, errs);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app/limits: how many descriptors a document asks for, what the machine allows, and what follows for max_calls. */
+#ifndef APP_LIMITS_H
+#define APP_LIMITS_H
+
+#include "postern/base.h"
+
+struct conf_doc;
+struct conf_errors;
+
+struct app_limits {
+	uint64_t allowed;                  /* RLIMIT_NOFILE of each process */
+	uint64_t wanted;                   /* descriptors that the document asks for, in the process that needs most */
+	uint32_t pairs_wanted, pairs;      /* media port pairs: of the document; that will be opened */
+	uint32_t max_calls;                /* effective */
+	uint32_t connections;              /* SIP connections that the engine may hold */
+};
+
+/**
+ * Work out what a document needs under a limit. Pure.
+ * @param allowed [in]    RLIMIT_NOFILE
+ * @param notes   [inout] warnings that say what is lowered and what to raise; NULL: none
+ */
+void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_errors *notes, struct app_limits *ret);
+/** Raise RLIMIT_NOFILE as far as this process may, up to what is wanted (as root the hard limit too). @return what it is now. */
+uint64_t app_limits_raise(uint64_t wanted);
+
+#endif

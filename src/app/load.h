@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app/load: `postern-admin --load FILE`, the one-shot that finds or makes the revision in force, and how the supervisor runs it. */
+#ifndef APP_LOAD_H
+#define APP_LOAD_H
+
+#include "app/bundle.h"
+#include "app/spawn.h"
+
+struct store;
+
+#define APP_LOAD_NONE 3               /* exit code: neither a revision nor a document to import */
+
+/** The child's side: what came is on APP_CHAN_FD, what goes is written to APP_CHAN_FD + 1. @return exit code */
+int app_load_main(const char *path);
+/** Make a revision of a bundle: what --load imports and what SIGHUP has read again. */
+int app_load_store(struct store *s, const char *user, const char *comment, const struct app_bundle *b, uint64_t *ret_number);
+
+/**
+ * The supervisor's side. Blocks until it is done.
+ * @param given [in]  what --config says, or NULL
+ * @param ret   [out] the revision in force
+ * @return 0; ERR_NOTFOUND: no revision and none given; ERR_TORN or -EIO: the database cannot be used (logged)
+ */
+int app_load_run(int exe, const char *state, const struct app_user *user, const struct app_bundle *given, struct app_bundle **ret);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/load, in admin: opens the database as the unprivileged user, imports what was given as revision 1 where there is none.
+ * The place where a file was imported from is kept beside it as a file of kind `origin`, for SIGHUP.
+ */
+#include "app/load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "postern/loop.h"
+#include "postern/store.h"
+
+#define ORIGIN "origin"
+
+int app_load_store(struct store *s, const char *user, const char *comment, const struct app_bundle *b, uint64_t *ret_number)
+{
+	struct store_file *f = calloc(2 * b->nfiles + 1, sizeof(*f));
+	char (*name)[512] = calloc(b->nfiles + 1, sizeof(*name));
+	size_t n = 0;
+	int err = f && name ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < b->nfiles && !err; i++) {
+		const struct app_file *file = &b->file[i];
+		struct text t = text_on(name[i], sizeof(name[i]));
+
+		f[n++] = (struct store_file){ file->kind, file->name, file->bytes };
+		text_add(&t, "%s:%s", file->kind, file->name);
+		if (file->origin[0] && !t.cut)
+			f[n++] = (struct store_file){ ORIGIN, name[i], slice_str(file->origin) };
+	}
+	if (!err)
+		err = store_revision_add(s, user, comment, b->document, f, n, ret_number);
+	free(f);
+	free(name);
+	return err;
+}
+
+static const char *origin_of(const struct store_revision_full *r, const struct store_file *file)
+{
+	char key[512];
+	struct text t = text_on(key, sizeof(key));
+
+	text_add(&t, "%s:%s", file->kind, file->name);
+	for (size_t i = 0; i < r->nfiles; i++)
+		if (strcmp(r->files[i].kind, ORIGIN) == 0 && strcmp(r->files[i].name, key) == 0)
+			return r->files[i].bytes.p; /* terminated: store_revision_get copies with a NUL */
+	return "";
+}
+
+static int to_bundle(const struct store_revision_full *r, struct app_bundle **ret)
+{
+	struct app_file *f = calloc(r->nfiles + 1, sizeof(*f));
+	size_t n = 0;
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->nfiles; i++)
+		if (strcmp(r->files[i].kind, ORIGIN) != 0)
+			f[n++] = (struct app_file){ r->files[i].kind, r->files[i].name, origin_of(r, &r->files[i]), r->files[i].bytes };
+	err = app_bundle_new(r->rev.number, r->document, f, n, ret);
+	free(f);
+	return err;
+}
+
+static int give_back(const struct app_bundle *b)
+{
+	struct slice wire = app_bundle_get(b);
+
+	while (wire.n) {
+		ssize_t n = write(APP_CHAN_FD + 1, wire.p, wire.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -errno;
+		wire.p += n;
+		wire.n -= (size_t)n;
+	}
+	return 0;
+}
+
+static int find_or_import(struct store *s, const struct app_bundle *given, struct app_bundle **ret)
+{
+	struct store_revision_full *r = NULL;
+	uint64_t number;
+	int err = store_revision_get(s, 0, &r);
+
+	if (err == ERR_NOTFOUND && given) {
+		err = app_load_store(s, "import", "imported from the configuration file", given, &number);
+		if (!err)
+			err = store_revision_get(s, number, &r);
+	}
+	if (!err)
+		err = to_bundle(r, ret);
+	if (r)
+		store_revision_free(r);
+	return err;
+}
+
+int app_load_main(const char *path)
+{
+	struct app_bundle *given = NULL, *b = NULL;
+	struct store *s = NULL;
+	struct slice wire;
+	int err = loop_blob_map(APP_CHAN_FD, &wire);
+
+	app_spawn_settle();
+	if (!err && wire.n)
+		err = app_bundle_parse(wire, &given);
+	if (!err)
+		err = store_open(path, &s);
+	if (!err)
+		err = find_or_import(s, given, &b);
+	if (!err)
+		err = give_back(b);
+	if (s)
+		store_close(s);
+	base_unref(b);
+	base_unref(given);
+	if (err && err != ERR_NOTFOUND)
+		base_log(BASE_ERROR, "store", "the database cannot be used path=%s error=\"%s\"", path, base_strerror(err));
+	return err == 0 ? 0 : err == ERR_NOTFOUND ? APP_LOAD_NONE : 2;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * postern-media: the role that relays RTP and RTCP. Everything that it serves lies in the `streams` memory and in the sockets,
+ * which a spare has already: taking over is starting the workers.
+ */
+#include "app/role.h"
+#include "postern/conf.h"
+#include "postern/media.h"
+#include "postern/peer.h"
+
+static struct media_proc *proc;
+
+static int media_init(struct role *r)
+{
+	return r->setup.sockets == 2 * r->nmap ? 0 : ERR_STATE;
+}
+
+static int media_prepare(struct role *r, char why[static 256])
+{
+	return 0; /* what media needs of a revision comes with each wish of the engine */
+}
+
+static void media_commit(struct role *r)
+{
+}
+
+static int media_go(struct role *r)
+{
+	size_t n = 0;
+	const struct peer_system_conf *sys = conf_objects(r->now.doc, &peer_schema_system, &n)[0];
+
+	if (r->media_taken != r->setup.sockets)
+		return ERR_STATE;
+	return media_proc_start(&(struct media_proc_params){
+		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
+		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
+	}, &proc);
+}
+
+static void media_message(struct role *r, struct loop_msg *m)
+{
+}
+
+static void media_stop(struct role *r)
+{
+	media_proc_stop(proc);
+	app_role_end(r, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct role_ops ops = {
+		.id = APP_MEDIA, .init = media_init, .prepare = media_prepare, .commit = media_commit, .abort = media_commit,
+		.go = media_go, .message = media_message, .stop = media_stop,
+	};
+
+	return app_role_main(&ops, argc, argv);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/memory: sizes and rights of the state memories (docs/design/0001-house.md). Readers get descriptors that cannot be
+ * mapped for writing.
+ */
+#include "app/memory.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/sockets.h"
+#include "postern/call.h"
+#include "postern/loop.h"
+#include "postern/media.h"
+#include "postern/peer.h"
+
+#define RECORDS_BYTES (16u << 20)      /* CDRs of a minute and more without admin at 100 calls/s */
+#define EVENTS_BYTES (4u << 20)
+#define TRUNKS_MORE 64                 /* that later revisions may add without a new memory */
+#define REGIONS 3
+
+enum right { NONE, READ, WRITE };
+
+static const uint8_t rights[APP_FD_EVENTS + 1][APP_ROLES] = {
+	[APP_FD_CALLS] =   { [APP_ENGINE] = WRITE, [APP_ADMIN] = READ },
+	[APP_FD_STREAMS] = { [APP_ENGINE] = READ, [APP_MEDIA] = WRITE, [APP_ADMIN] = READ },
+	[APP_FD_ADMIN] =   { [APP_ADMIN] = WRITE },
+	[APP_FD_RECORDS] = { [APP_ENGINE] = WRITE, [APP_ADMIN] = WRITE }, /* admin moves the tail */
+	[APP_FD_EVENTS] =  { [APP_ENGINE] = WRITE, [APP_ADMIN] = WRITE },
+};
+
+static int make_one(struct app_memory *m, enum app_fd_tag tag, const char *name, const struct loop_shm_spec *spec, size_t n)
+{
+	int err = loop_shm_create(name, spec, n, &m->rw[tag]);
+
+	if (err)
+		return err;
+	m->ro[tag] = loop_shm_reopen_ro(m->rw[tag]);
+	return m->ro[tag] < 0 ? m->ro[tag] : 0;
+}
+
+/* Formatted before anybody uses it: producer and consumer start at the same time. */
+static int format_ring(int fd)
+{
+	struct loop_shm m;
+	struct base_ring *ring = NULL;
+	size_t n = 0;
+	void *p;
+	int err = loop_shm_map(fd, true, &m);
+
+	if (err)
+		return err;
+	p = loop_shm_region(&m, REGION_RING, &n);
+	must(p);
+	err = base_ring_open(p, n, &ring);
+	base_ring_close(ring);
+	loop_shm_unmap(&m);
+	return err;
+}
+
+static int make_map(const struct app_sockets *s, struct app_memory *m)
+{
+	struct slice blob;
+	int err = media_map_print(s->map, s->nmap, &blob);
+
+	if (err)
+		return err;
+	err = loop_blob_create("port-map", blob, &m->map);
+	free((char *)blob.p);
+	return err;
+}
+
+int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_sockets *sockets, struct app_memory *ret)
+{
+	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
+	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
+		[APP_FD_CALLS] = { "calls", 3, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
+			{ REGION_TARGETS, peer_live_bytes(trunks + TRUNKS_MORE) } } },
+		[APP_FD_STREAMS] = { "streams", 3, { counters, { REGION_SLOTS, media_slots_bytes(sockets->nmap) }, { REGION_MEDIA, media_header_bytes() } } },
+		[APP_FD_ADMIN] = { "admin", 1, { counters } },
+		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },
+		[APP_FD_EVENTS] = { "events", 1, { { REGION_RING, EVENTS_BYTES } } },
+	};
+	int err = 0;
+
+	memset(ret, 0xff, sizeof(*ret));
+	for (size_t i = 0; i < ARRAY_LEN(row) && !err; i++)
+		err = make_one(ret, (enum app_fd_tag)i, row[i].name, row[i].spec, row[i].n);
+	if (!err)
+		err = format_ring(ret->rw[APP_FD_RECORDS]);
+	if (!err)
+		err = format_ring(ret->rw[APP_FD_EVENTS]);
+	if (!err)
+		err = make_map(sockets, ret);
+	if (err)
+		base_log(BASE_ERROR, "memory", "state memory cannot be made error=\"%s\"", base_strerror(err));
+	return err;
+}
+
+void app_memory_close(struct app_memory *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(m->rw); i++) {
+		if (m->rw[i] >= 0)
+			close(m->rw[i]);
+		if (m->ro[i] >= 0)
+			close(m->ro[i]);
+	}
+	if (m->map >= 0)
+		close(m->map);
+	memset(m, 0xff, sizeof(*m));
+}
+
+int app_memory_fd(const struct app_memory *m, enum app_role role, enum app_fd_tag tag)
+{
+	switch (rights[tag][role]) {
+	case WRITE:
+		return m->rw[tag];
+	case READ:
+		return m->ro[tag];
+	default:
+		return -1;
+	}
+}

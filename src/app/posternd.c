@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posternd: the supervisor's start. Options, configuration, state folder, sockets, memories, in this order; whatever fails ends
+ * it before anything half-configured runs. Then app/super takes over.
+ * Exit codes: 0 clean, 1 usage or configuration, 2 a socket or file could not be opened, 70 internal.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/check.h"
+#include "app/load.h"
+#include "app/notify.h"
+#include "app/options.h"
+#include "app/state.h"
+#include "app/super.h"
+#include "postern/conf.h"
+#include "postern/peer.h"
+
+enum exit_code { EXIT_CLEAN = 0, EXIT_USAGE = 1, EXIT_OPEN = 2, EXIT_INTERNAL = 70 };
+
+/* What is gathered on the way; fini releases whatever is there. */
+struct start {
+	struct app_options opt;
+	struct app_super_params p;
+	struct app_checked given, now;     /* --config; in force */
+	char *state;
+	union base_addr api;
+};
+
+static int check_only(const struct app_options *opt)
+{
+	struct conf_errors *errs = NULL;
+	struct app_checked c;
+	int err = conf_errors_new(&errs);
+
+	if (!err)
+		err = app_check_file(opt->config, opt->state, errs, &c);
+	app_check_print(opt->config, errs);
+	if (!err) {
+		printf("%s: ok\n", opt->config);
+		app_checked_fini(&c);
+	} else if (err != ERR_CONFIG) {
+		fprintf(stderr, "posternd: %s: %s\n", opt->config, base_strerror(err));
+	}
+	base_unref(errs);
+	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : err == -ENOMEM ? EXIT_INTERNAL : EXIT_OPEN;
+}
+
+/* ---- the revision in force ---- */
+
+static int take_given(struct start *st)
+{
+	struct conf_errors *errs = NULL;
+	int err;
+
+	if (!st->opt.config)
+		return 0;
+	err = conf_errors_new(&errs);
+	if (!err)
+		err = app_check_file(st->opt.config, st->opt.state, errs, &st->given);
+	if (err == ERR_CONFIG)
+		app_check_print(st->opt.config, errs);
+	else if (err)
+		base_log(BASE_ERROR, "start", "the configuration cannot be read path=%s error=\"%s\"", st->opt.config, base_strerror(err));
+	base_unref(errs);
+	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : err == -ENOMEM ? EXIT_INTERNAL : EXIT_OPEN;
+}
+
+static void tell_difference(const struct start *st)
+{
+	if (st->given.bundle && !app_bundle_same(st->given.bundle, st->now.bundle))
+		base_log(BASE_WARN, "start", "%s differs from revision %llu of the state, which is in force", st->opt.config,
+			(unsigned long long)st->now.bundle->revision);
+}
+
+static int check_revision(struct start *st, struct app_bundle *b)
+{
+	struct conf_errors *errs = NULL;
+	char name[64];
+	int err = conf_errors_new(&errs);
+
+	snprintf(name, sizeof(name), "revision %llu", (unsigned long long)b->revision);
+	if (!err)
+		err = app_check_bundle(b, errs, &st->now);
+	app_check_print(name, errs);
+	base_unref(errs);
+	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : EXIT_INTERNAL;
+}
+
+static int find_revision(struct start *st)
+{
+	struct app_bundle *b = NULL;
+	int code, err = app_load_run(st->p.exe[APP_ADMIN], st->state, &st->p.user, st->given.bundle, &b);
+
+	if (err == ERR_NOTFOUND) {
+		base_log(BASE_ERROR, "start", "the state has no configuration yet: give one with --config FILE");
+		return EXIT_USAGE;
+	}
+	if (err) {
+		base_log(BASE_ERROR, "start", "the configuration of the state cannot be read path=%s/postern.db error=\"%s\"", st->state, base_strerror(err));
+		return EXIT_OPEN;
+	}
+	code = check_revision(st, b);
+	if (!code)
+		tell_difference(st);
+	base_unref(b);
+	return code;
+}
+
+/* ---- steps, in order; each an exit code ---- */
+
+static int step_executables(struct start *st)
+{
+	for (int i = 0; i < APP_ROLES; i++) {
+		st->p.exe[i] = app_exe_open((enum app_role)i);
+		if (st->p.exe[i] < 0) {
+			base_log(BASE_ERROR, "start", "postern-%s is neither beside posternd nor in " LIBEXECDIR, app_role_name((enum app_role)i));
+			return EXIT_OPEN;
+		}
+	}
+	return 0;
+}
+
+static int step_state(struct start *st)
+{
+	if (app_state_user(st->opt.user, &st->p.user))
+		return EXIT_USAGE;
+	if (app_state_folder(st->opt.state, &st->p.user, &st->state) || app_state_token(st->state, &st->p.user, st->p.token_hash))
+		return EXIT_OPEN;
+	return 0;
+}
+
+static int step_api(struct start *st)
+{
+	size_t n = 0;
+	const struct peer_system_conf *sys = conf_objects(st->now.doc, &peer_schema_system, &n)[0];
+	char text[56];
+	bool loopback;
+
+	st->api = st->opt.api;
+	if (!st->opt.api_given && base_addr_parse(slice_str(sys->api.address), (uint16_t)sys->api.port, &st->api) < 0)
+		return EXIT_INTERNAL;
+	st->p.api_tls = sys->api.tls ? sys->api.tls : "";
+	loopback = st->api.sa.sa_family == AF_INET ? (ntohl(st->api.in.sin_addr.s_addr) >> 24) == 127 : IN6_IS_ADDR_LOOPBACK(&st->api.in6.sin6_addr);
+	if (!loopback && !sys->api.tls) {
+		base_log(BASE_ERROR, "start", "the API speaks plain HTTP on loopback addresses alone: name a TLS profile in system.api.tls address=%s",
+			base_addr_print(&st->api, text));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+static int step_sockets(struct start *st)
+{
+	struct app_sockets *s = &st->p.sockets;
+
+	if (app_sockets_listeners(st->now.doc, s) || app_sockets_http(&st->api, s) || app_sockets_media(st->now.doc, st->now.limits.pairs, s) ||
+	    app_sockets_control(st->state, st->p.user.uid, st->p.user.gid, s))
+		return EXIT_OPEN;
+	return 0;
+}
+
+static int step_memory(struct start *st)
+{
+	size_t trunks = 0;
+
+	conf_objects(st->now.doc, &peer_schema_trunks, &trunks);
+	return app_memory_make(st->now.limits.max_calls, (unsigned)trunks, &st->p.sockets, &st->p.memory) ? EXIT_INTERNAL : 0;
+}
+
+static int step_run(struct start *st)
+{
+	st->p.level = st->opt.level;
+	st->p.state = st->state;
+	st->p.bundle = st->now.bundle;
+	st->p.doc = st->now.doc;
+	st->p.limits = st->now.limits;
+	/* a configuration that was imported now is beside FILE; one of the store has its origins */
+	st->p.places = (struct app_places){ st->given.folder, st->state };
+	return app_super_run(&st->p);
+}
+
+static void start_fini(struct start *st)
+{
+	app_sockets_close(&st->p.sockets);
+	app_memory_close(&st->p.memory);
+	for (int i = 0; i < APP_ROLES; i++)
+		if (st->p.exe[i] >= 0)
+			close(st->p.exe[i]);
+	app_checked_fini(&st->given);
+	app_checked_fini(&st->now);
+	free(st->state);
+}
+
+static void block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(const struct app_options *opt)
+{
+	static int (*const step[])(struct start *) = {
+		step_executables, take_given, step_state, find_revision, step_api, step_sockets, step_memory, step_run,
+	};
+	struct start st = { .opt = *opt };
+	int code = 0;
+
+	memset(st.p.exe, 0xff, sizeof(st.p.exe));
+	memset(&st.p.memory, 0xff, sizeof(st.p.memory));
+	app_sockets_init(&st.p.sockets);
+	block_signals();
+	app_notify_init();
+	for (size_t i = 0; i < ARRAY_LEN(step) && !code; i++)
+		code = step[i](&st);
+	start_fini(&st);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct app_options opt;
+
+	base_log_init("supervisor", BASE_INFO);
+	if (app_options_parse(argc, argv, &opt))
+		return EXIT_USAGE;
+	base_log_init("supervisor", opt.level);
+	if (opt.help) {
+		app_options_help();
+		return EXIT_CLEAN;
+	}
+	if (opt.version) {
+		printf("posternd " PACKAGE_VERSION "\nLicence Apache-2.0. There is no warranty.\n");
+		return EXIT_CLEAN;
+	}
+	return opt.check ? check_only(&opt) : serve(&opt);
+}

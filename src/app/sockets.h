@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app/sockets: the sockets that the supervisor opens once and keeps: SIP listeners, media ports, the API, the control socket. */
+#ifndef APP_SOCKETS_H
+#define APP_SOCKETS_H
+
+#include <sys/types.h>
+
+#include "postern/base.h"
+#include "postern/media.h"
+
+struct conf_doc;
+struct peer_listener_conf;
+
+struct app_sockets {
+	int *listener; size_t nlisteners;  /* in the document's order */
+	struct media_map_entry *map; uint32_t nmap;
+	int *media;                        /* 2 * nmap, -1 where none */
+	int http, control;
+};
+
+void app_sockets_init(struct app_sockets *s);
+void app_sockets_close(struct app_sockets *s);
+/** SIP listeners; a cause is logged. -errno. */
+int app_sockets_listeners(const struct conf_doc *doc, struct app_sockets *s);
+/**
+ * Pairs of media ports of all realms, at most `max`, spread evenly over the realms. A port in use is left out and counted in
+ * a warning. -errno where a realm's address got none at all.
+ */
+int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_sockets *s);
+/** Listening socket of the API. */
+int app_sockets_http(const union base_addr *addr, struct app_sockets *s);
+/** STATE/control.sock, 0600, of this owner. */
+int app_sockets_control(const char *state, uid_t uid, gid_t gid, struct app_sockets *s);
+
+#endif

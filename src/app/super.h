@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/super: the supervisor at work, private to its files: super.c keeps the seats filled, feed.c hands a child what it needs,
+ * revise.c changes the revision in all of them, ending.c drains and stops.
+ */
+#ifndef APP_SUPER_H
+#define APP_SUPER_H
+
+#include <sys/types.h>
+
+#include "app/boot.h"
+#include "app/bundle.h"
+#include "app/files.h"
+#include "app/limits.h"
+#include "app/memory.h"
+#include "app/sockets.h"
+#include "app/spawn.h"
+#include "postern/loop.h"
+
+struct conf_doc;
+struct super;
+
+/** What the supervisor was started with, complete and checked. */
+struct app_super_params {
+	enum base_level level;
+	struct app_user user;
+	const char *state;                 /* state folder, absolute */
+	char token_hash[65];
+	struct app_bundle *bundle;         /* revision in force */
+	struct conf_doc *doc;
+	struct app_places places;
+	const char *api_tls;               /* profile id or "" */
+	struct app_limits limits;
+	struct app_sockets sockets;
+	struct app_memory memory;
+	int exe[APP_ROLES];
+};
+
+/** Run until told to end. @return exit code. Signals that it handles must be blocked by the caller. */
+int app_super_run(const struct app_super_params *p);
+
+enum child_state {
+	CHILD_FED,      /* SETUP and a revision are on their way */
+	CHILD_SPARE,    /* waits for GO */
+	CHILD_STARTING, /* GO sent */
+	CHILD_SERVING
+};
+
+struct child {
+	struct seat *seat;
+	pid_t pid;
+	struct loop_chan *chan;
+	enum child_state state;
+	struct mono born;
+	uint32_t sockets_sent;             /* media */
+	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
+	uint32_t asked;                    /* PREPARE without an answer; 0: none */
+};
+
+struct seat {
+	struct super *super;
+	enum app_role role;
+	struct child *serving, *spare;
+	unsigned restarts;                 /* told in /health */
+	unsigned step, spare_step;         /* into the table of delays */
+	struct mono promoted;
+	int64_t since_ms;                  /* wall clock */
+	struct loop_timer promote, respawn;
+};
+
+enum super_phase { SUPER_STARTING, SUPER_RUNNING, SUPER_DRAINING, SUPER_STOP_ENGINE, SUPER_STOP_REST };
+
+/** A change of revision in all roles, or in none. */
+struct revise {
+	enum { REVISE_IDLE, REVISE_PREPARING, REVISE_STORING } phase;
+	bool again;                        /* asked for while one was under way */
+	bool failed;
+	uint32_t transaction;
+	struct app_bundle *next;
+	int full, bare;                    /* snapshots of next */
+	struct loop_timer timer;
+};
+
+struct super {
+	const struct app_super_params *p;
+	struct loop *loop;
+	struct loop_fd *signals; int signal_fd;
+	struct seat seat[APP_ROLES];
+	int em[2], ea[2];                  /* engine-media, engine-admin: both ends kept */
+	enum super_phase phase;
+	int exit_code;
+	int64_t started_ms;
+	bool engine_draining;              /* as the engine tells: also by the API */
+	struct mono drain_end;
+	struct loop_timer end_timer;
+	uint32_t seq;                      /* transaction of the revision in force */
+	struct app_bundle *bundle;         /* in force */
+	int full, bare;                    /* its snapshots: whole; without secrets and files, for media */
+	struct revise revise;
+};
+
+/* super.c */
+bool app_super_ready(const struct super *s);               /* every seat is serving */
+void app_super_fail(struct super *s, int exit_code);       /* at start: give up */
+void app_super_health(struct super *s);                    /* tell admin and systemd */
+void app_super_child_ready(struct child *c);               /* it has all that it needs */
+void app_super_kill(struct child *c);
+/** cb for every living child. */
+void app_super_each(struct super *s, void (*cb)(struct child *c));
+
+/* feed.c */
+int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, int *ret_full, int *ret_bare);
+int app_feed_setup(struct child *c);                       /* SETUP, first sockets, first PREPARE */
+int app_feed_sockets(struct child *c);                     /* the next of them, or done */
+int app_feed_prepare(struct child *c, uint32_t transaction, int full, int bare);
+int app_feed_commit(struct child *c, uint32_t transaction, uint64_t revision);
+int app_feed_go(struct child *c);
+int app_feed_plain(struct child *c, uint16_t type, uint32_t value);
+
+/* revise.c */
+void app_revise_hup(struct super *s);
+void app_revise_prepared(struct child *c, uint32_t transaction, int status, struct slice reason);
+void app_revise_stored(struct child *c, uint32_t transaction, int status, uint64_t number);
+void app_revise_child_gone(struct child *c);
+void app_revise_fini(struct super *s);
+
+/* ending.c */
+void app_ending_signal(struct super *s);                   /* SIGTERM, SIGINT */
+void app_ending_drained(struct super *s);
+void app_ending_engine_serves(struct super *s);
+void app_ending_child_gone(struct super *s, enum app_role role);
+
+#endif
