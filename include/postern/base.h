@@ -25,7 +25,7 @@ enum base_err {
 	ERR_NOTFOUND  = -1006, /* no such thing */
 	ERR_CONFIG    = -1007, /* the configuration is at fault */
 	ERR_TORN      = -1008, /* a record in state memory is torn or foreign */
-	ERR_STATE     = -1009, /* not in this state */
+	ERR_WRONGSTATE     = -1009, /* not in this state */
 	ERR_REFUSED   = -1010, /* forbidden */
 	ERR_EXISTS    = -1011, /* there already */
 	ERR_UNSUPPORTED = -1012, /* valid, but not supported */

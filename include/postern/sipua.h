@@ -59,7 +59,10 @@ struct sipua_dest {
 };
 
 struct sipua_handlers {
-	/** A request outside of any known dialog (also one with a To tag that no dialog has: the handler says 481). Take, reply or drop it. */
+	/**
+	 * A request outside of any known dialog (also one with a To tag that no dialog has: the handler says 481); never ACK or CANCEL.
+	 * Take, reply or drop it before returning: what was done nothing with is dropped.
+	 */
 	void (*request)(void *arg, struct sipua_in *in);
 	/** A 2xx to an INVITE that no client transaction wants (late fork, restart): true if taken, else the agent sends ACK and BYE. */
 	bool (*stray_2xx)(void *arg, const struct wire_sip *sip, const struct sipua_path *path);
@@ -67,12 +70,12 @@ struct sipua_handlers {
 
 /**
  * Make the agent on the given listeners. The guard's self-test must have passed (sipua_guard_selftest).
- * @return 0, ERR_STATE (the self-test was not run), -errno of a listener that could not be taken over (*ret_bad its index)
+ * @return 0, ERR_WRONGSTATE (the self-test was not run), -errno of a listener that could not be taken over (*ret_bad its index)
  */
 int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
 	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
 void sipua_free(struct sipua *ua);
-/** Runs a canned exchange over loopback and checks that every override was hit; ERR_STATE with `why` where one was not. */
+/** Runs a canned exchange over loopback and checks that every override was hit; ERR_WRONGSTATE with `why` where one was not. */
 int sipua_guard_selftest(char why[static 256]);
 /** "host:port" that we advertise for a listener (Via, Contact, From). Borrowed. */
 const char *sipua_advertised(const struct sipua *ua, unsigned listener);
@@ -87,7 +90,7 @@ void sipua_figures(const struct sipua *ua, struct sipua_figures *ret);
 const struct wire_sip *sipua_in_sip(const struct sipua_in *in);
 const struct sipua_path *sipua_in_path(const struct sipua_in *in);
 struct sipua_text { const char *name; struct slice value; };   /* a header to add */
-/** Answer without a transaction (never for ACK) and be done with it. extra: ends with name NULL, or NULL. */
+/** Answer without a transaction and be done with it. extra: ends with name NULL, or NULL. */
 void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const struct sipua_text *extra);
 void sipua_in_drop(struct sipua_in *in);
 /** The same From tag, Call-ID and CSeq in a live server transaction with another branch (RFC 3261 8.2.2.2)? */
@@ -107,7 +110,7 @@ const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s);       /* the re
 const struct sipua_path *sipua_srv_path(const struct sipua_srv *s);
 void sipua_srv_bind(struct sipua_srv *s, const struct sipua_srv_ops *ops, void *arg);
 int sipua_srv_status(const struct sipua_srv *s);                       /* last status sent, 0 none */
-/** Send; consumes msg also on error. A response after a final one is ERR_STATE and is not sent. 2xx to INVITE is repeated until ACK. */
+/** Send; consumes msg also on error. A response after a final one is ERR_WRONGSTATE and is not sent. 2xx to INVITE is repeated until ACK. */
 int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *msg);
 /** Short form without body. */
 int sipua_srv_reply(struct sipua_srv *s, int status, const char *phrase);
@@ -128,6 +131,7 @@ struct sipua_dialog_state {
 	uint32_t cseq_local, cseq_remote;  /* remote: 0 = none seen */
 	struct sipua_dest dest;        /* where requests go if neither route nor target is numeric, and the flow's connection */
 	bool confirmed;
+	bool uas;                      /* the peer made it: dest follows where its requests come from */
 };
 /** Dialog of an INVITE that we answer; makes our tag. */
 int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *ops, void *arg, struct sipua_dialog **ret);
@@ -141,6 +145,12 @@ void sipua_dialog_get(const struct sipua_dialog *d, struct sipua_dialog_state *r
 int sipua_dialog_establish(struct sipua_dialog *d, const struct wire_sip *response);
 /** Target refresh: a 2xx that we got, or a request of the peer that we answered 2xx. */
 void sipua_dialog_refresh_target(struct sipua_dialog *d, const struct wire_sip *sip);
+/** UAS: we answered 2xx. Until then, and for a UAC until establish with a 2xx, requests with other remote tags (forks) are let in. */
+void sipua_dialog_confirm(struct sipua_dialog *d);
+/** Requests of this dialog go to dest whatever route set and target say (peer behind a NAT); NULL: as usual again. An open connection of the peer still comes first. */
+void sipua_dialog_pin(struct sipua_dialog *d, const struct sipua_dest *dest);
+/** ACK of a 2xx whose INVITE is not of this process (restart): for handlers.stray_2xx. */
+int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq);
 struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
 /** CSeq that the next request of ours will have. */
 uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);
@@ -155,6 +165,8 @@ int sipua_msg_response(struct sipua_srv *s, int status, const char *phrase, stru
 int sipua_msg_add(struct sipua_msg *m, const char *name, struct slice value);
 /** Copy a header of a received message as it is. */
 int sipua_msg_carry(struct sipua_msg *m, const struct wire_header *h);
+/** The message as it stands (a request has no CSeq and Via yet, a response none of what the agent copies). */
+const struct wire_sip *sipua_msg_sip(const struct sipua_msg *m);
 int sipua_msg_body(struct sipua_msg *m, struct slice content_type, struct slice body);
 void sipua_msg_free(struct sipua_msg *m);
 
@@ -162,7 +174,8 @@ void sipua_msg_free(struct sipua_msg *m);
 struct sipua_cli_ops {
 	/**
 	 * Provisional and final responses. sip NULL: made here: 408 no answer (64*T1), 503 could not be sent or the connection failed.
-	 * After a final one nothing more comes, but further 2xx of an INVITE by forks (each with its own To tag).
+	 * After a final one nothing more comes: further 2xx of an INVITE by other forks are ended by the agent with ACK and BYE.
+	 * c may be freed in here.
 	 */
 	void (*response)(void *arg, struct sipua_cli *c, int status, const struct wire_sip *sip);
 };
