@@ -78,7 +78,7 @@ def library_baresip_kamailio(t):
     from lib.stacks import Baresip, hears, kamailio
     kamailio(t, t.ip(20), 5060, (t.ip(11), 5060), (t.ip(12), 5060))
     a = Baresip(t, t.ip(11), 5060, 440, outbound='sip:%s:5060' % t.ip(20))
-    b = Baresip(t, t.ip(12), 5060, 1000, answer=True)
+    b = Baresip(t, t.ip(12), 5060, 1000, user='5', answer=True)
     a.command('dial', 'sip:5@%s' % t.ip(20))
     a.wait('CALL_ESTABLISHED', 8)
     hears(a, 1000)

@@ -97,8 +97,8 @@ def sipp_over_tls(t):
     equal(len(bed.d.cdrs('1004', 3)), 3, 'CDRs')
 
 
-def two_phones(t, transport='udp'):
-    """(daemon, phone a, phone b), phone b answers by itself"""
+def two_phones(t, number, transport='udp'):
+    """(daemon, phone a, phone b); phone b is called number and answers by itself"""
     tr = (transport, transport)
     doc = document(t, a=tr[0], b=tr[1])
     d = Postern(t, doc)
@@ -110,7 +110,7 @@ def two_phones(t, transport='udp'):
     # baresip's TLS listener is one above the plain one
     port = 5060 if transport != 'tls' else t.party['a'][1] - 1
     a = Baresip(t, t.party['a'][0], port, 440, outbound='sip:%s:%d;transport=%s' % (*t.at['a'], transport), **tls)
-    b = Baresip(t, t.party['b'][0], port, 1000, answer=True, outbound='sip:%s:%d;transport=%s' % (*t.at['b'], transport), **tls)
+    b = Baresip(t, t.party['b'][0], port, 1000, user=number, answer=True, outbound='sip:%s:%d;transport=%s' % (*t.at['b'], transport), **tls)
     return d, a, b
 
 
@@ -126,7 +126,7 @@ def phone_call(t, d, a, b, number):
 def baresip_to_baresip(t):
     """two phones: each hears the other's tone (sox agrees), one hangs up, a CDR"""
     need('sox', 'tones as sox measures them')
-    d, a, b = two_phones(t)
+    d, a, b = two_phones(t, '1010')
     phone_call(t, d, a, b, '1010')
     a.command('hangup')
     b.wait('CALL_CLOSED')
@@ -142,7 +142,7 @@ def baresip_to_baresip(t):
 @test()
 def baresip_callee_hangs_up(t):
     """the called phone hangs up"""
-    d, a, b = two_phones(t)
+    d, a, b = two_phones(t, '1011')
     phone_call(t, d, a, b, '1011')
     b.command('hangup')
     a.wait('CALL_CLOSED')
@@ -152,7 +152,7 @@ def baresip_callee_hangs_up(t):
 @test()
 def baresip_hold_and_resume(t):
     """hold and resume of a real phone: silence, then audio both ways again"""
-    d, a, b = two_phones(t)
+    d, a, b = two_phones(t, '1012')
     phone_call(t, d, a, b, '1012')
     a.command('hold')
     time.sleep(0.6)
@@ -170,7 +170,7 @@ def baresip_hold_and_resume(t):
 @test()
 def baresip_tcp(t):
     """two phones over TCP"""
-    d, a, b = two_phones(t, 'tcp')
+    d, a, b = two_phones(t, '1013', 'tcp')
     phone_call(t, d, a, b, '1013')
     a.command('hangup')
     b.wait('CALL_CLOSED')
@@ -179,7 +179,7 @@ def baresip_tcp(t):
 @test()
 def baresip_tls(t):
     """two phones over TLS, certificates checked on both sides"""
-    d, a, b = two_phones(t, 'tls')
+    d, a, b = two_phones(t, '1014', 'tls')
     phone_call(t, d, a, b, '1014')
     b.command('hangup')
     a.wait('CALL_CLOSED')
@@ -189,7 +189,7 @@ def baresip_tls(t):
 @test()
 def baresip_survives_kills(t):
     """two phones talk while media, engine and admin are killed: they never notice, and hang up well"""
-    d, a, b = two_phones(t)
+    d, a, b = two_phones(t, '1015')
     phone_call(t, d, a, b, '1015')
     for role in ('media', 'engine', 'admin'):
         d.restarted(role, d.kill(role))
@@ -208,7 +208,7 @@ def baresip_refuses(t):
     doc = document(t)
     d = Postern(t, doc)
     d.start()
-    b = Baresip(t, t.party['b'][0], 5060, 1000)
+    b = Baresip(t, t.party['b'][0], 5060, 1000, user='1016')
     a = Agent(t, t.party['a'][0], t.at['a'])
     c = a.call('1016', sdp=sdp_text(a.ip, 30000))
     c.wait(180, 5)

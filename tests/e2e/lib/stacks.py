@@ -14,6 +14,13 @@ from .rtp import tone
 CLAIM = 'a call with %s as party'
 
 
+def modules_of(program, name):
+    for place in ('/usr/lib/', '/usr/lib/*/', '/usr/lib64/', '/usr/local/lib/'):
+        for p in glob.glob(place + program + '/modules/' + name):
+            return os.path.dirname(p)
+    raise Fail('no modules of %s' % program)
+
+
 def sipp(t, scenario, ip, port, remote=None, transport='u1', calls=1, hold=1500, hz=440, number='1000', media_port=12000, seconds=30, extra=()):
     """Start SIPp in a folder of its own with tone.ul of hz in it."""
     need('sipp', CLAIM % 'SIPp')
@@ -62,7 +69,7 @@ class Baresip:
         self.ip, self.port, self.hz, self.control = ip, port, hz, port + 4
         self.dir = os.path.join(t.tmp, 'baresip-%s-%d' % (ip, port))
         os.makedirs(os.path.join(self.dir, 'rec'))
-        modules = next((os.path.dirname(p) for p in glob.glob('/usr/lib*/**/baresip/modules/g711.so', recursive=True)), '/usr/lib/baresip/modules')
+        modules = modules_of('baresip', 'g711.so')
         lines = ['poll_method epoll', 'sip_listen %s:%d' % (ip, port), 'net_interface %s' % ip, 'call_local_timeout 60', 'call_max_calls 8',
                  'audio_source ausine,%d' % hz, 'ausrc_srate 48000', 'ausrc_channels 2', 'auplay_srate 8000', 'auplay_channels 1', 'audio_level no',
                  'rtp_ports 12000-12200', 'rtcp_mux no', 'jitter_buffer_delay 1-3', 'rtp_stats yes', 'snd_path %s/rec' % self.dir,
@@ -156,7 +163,7 @@ def sox_frequency(path):
 def kamailio(t, ip, port, postern, party):
     """A proxy at ip:port between Postern and a party."""
     program = need('kamailio', 'calls through a proxy (Kamailio)')
-    modules = next((os.path.dirname(p) for p in glob.glob('/usr/lib*/**/kamailio/modules/tm.so', recursive=True)), '')
+    modules = modules_of('kamailio', 'tm.so')
     with open(os.path.join(E2E, 'kamailio', 'proxy.cfg')) as f:
         text = f.read()
     for key, value in (('LISTEN', '%s:%d' % (ip, port)), ('POSTERN', '%s:%d' % postern), ('PARTYIP', party[0]), ('PARTY', '%s:%d' % party), ('MODULES', modules + '/')):
