@@ -89,9 +89,12 @@ int wire_sdp_parse(struct slice text, struct wire_sdp *ret);
 struct slice wire_sdp_attr(const struct wire_sdp *s, int m, const char *name);
 /** Payload types named on the m-line as a 128-bit set; others (T.38, application) give none. */
 void wire_sdp_pts(const struct wire_sdp_media *m, uint64_t ret_set[static 2]);
+/** The same direction seen from the other end. */
 enum wire_dir wire_dir_reverse(enum wire_dir d);
+/** Name of the attribute: sendrecv ... */
 const char *wire_dir_name(enum wire_dir d);
-enum wire_dir wire_sdp_direction(const struct wire_sdp *s, const struct wire_sdp_media *m); /* with c=0.0.0.0 applied (RFC 3264 8.4) */
+/** The stream's direction with a hold by c=0.0.0.0, :: or a name under .invalid applied (RFC 3264 section 8.4): the peer does not receive. */
+enum wire_dir wire_sdp_direction(const struct wire_sdp *s, const struct wire_sdp_media *m);
 
 /* rewriting for the other side: what we put in place of what the peer said */
 struct wire_sdp_place {            /* one per m-line */
@@ -114,16 +117,20 @@ struct wire_sdp_edit {
  * @return length written without NUL, or ERR_TRUNCATED
  */
 int wire_sdp_print(const struct wire_sdp *s, const struct wire_sdp_edit *e, char *buf, size_t size);
+/** May this attribute cross? Not where its name is one of the hop's, or an IP address stands in its value. */
 bool wire_sdp_attr_crosses(int m, struct slice name, struct slice value);
-/** Equal apart from o= (what decides over the version)? */
+/** Equal line by line apart from o= (what decides over the version)? Line ends may differ. */
 bool wire_sdp_same_session(struct slice a, struct slice b);
 
 /* ---- SIP: read-only view of a message that Sofia parsed; valid while its owner says so. Nothing is allocated; slices end before a NUL of Sofia's.
- * Where a peer folded a line inside a value, the view holds the fold; the iterator below unfolds. ---- */
+ * Where a peer folded a line inside a value (display name, Call-ID), the view holds the fold: wire_unfold; the iterator below unfolds by itself.
+ * Of URIs Sofia has decoded needless escapes (%41 is A); others stand. ---- */
 struct wire_sip;                   /* is a sip_t underneath; only wire/ and sipua/ know */
 enum wire_method { WIRE_UNKNOWN, WIRE_INVITE, WIRE_ACK, WIRE_CANCEL, WIRE_BYE, WIRE_OPTIONS, WIRE_REGISTER, WIRE_INFO, WIRE_PRACK,
 	WIRE_UPDATE, WIRE_MESSAGE, WIRE_SUBSCRIBE, WIRE_NOTIFY, WIRE_REFER, WIRE_PUBLISH, WIRE_METHODS };
+/** "" for WIRE_UNKNOWN. */
 const char *wire_method_name(enum wire_method m);
+/** Case counts (RFC 3261 section 7.1). */
 enum wire_method wire_method_of(struct slice name);
 /** Bit set (1 << wire_method) of a comma list such as Allow; names that we do not know set no bit. */
 uint32_t wire_methods_parse(struct slice list);
@@ -137,33 +144,50 @@ struct wire_addr {
 	struct slice tag;
 	struct slice params;           /* header parameters (a;b=c), set by wire_addr_parse alone */
 };
-/** From text: addr-spec; name-addr or addr-spec (then parameters are the header's, RFC 3261 section 20.10). ERR_PROTO. Pure, bounded; ours. */
+/** A URI from text. ERR_PROTO. Pure, bounded; ours. */
 int wire_uri_parse(struct slice text, struct wire_uri *ret);
+/** name-addr or addr-spec (whose parameters are the header's, RFC 3261 section 20.10). ERR_PROTO, *ret untouched then. */
 int wire_addr_parse(struct slice text, struct wire_addr *ret);
 /** Value of a parameter in `a;b=c`, name without case: p NULL if absent, empty (p set) for a flag; a quoted value is given with its quotes. */
 struct slice wire_param(struct slice params, const char *name);
 
+/** Request, or response? */
 bool wire_sip_is_request(const struct wire_sip *m);
-enum wire_method wire_sip_method(const struct wire_sip *m);       /* of the request, or of the CSeq in a response */
+/** Of the request, or of the CSeq in a response. */
+enum wire_method wire_sip_method(const struct wire_sip *m);
+/** The same as text, for methods that we do not know. */
 struct slice wire_sip_method_name(const struct wire_sip *m);
+/** 0 in a request. */
 int wire_sip_status(const struct wire_sip *m);
+/** Reason phrase of a response. */
 struct slice wire_sip_phrase(const struct wire_sip *m);
+/** Number of the CSeq; 0 without one. */
 uint32_t wire_sip_cseq(const struct wire_sip *m);
+/** Call-ID; empty without one. */
 struct slice wire_sip_call_id(const struct wire_sip *m);
+/** Request-URI; all empty in a response. */
 void wire_sip_ruri(const struct wire_sip *m, struct wire_uri *ret);
+/** From; all empty without one. */
 void wire_sip_from(const struct wire_sip *m, struct wire_addr *ret);
+/** To; all empty without one. */
 void wire_sip_to(const struct wire_sip *m, struct wire_addr *ret);
 /** First Contact; false where there is none or it is `*`. */
 bool wire_sip_contact(const struct wire_sip *m, struct wire_addr *ret);
+/** The whole body; empty without one. */
 struct slice wire_sip_body(const struct wire_sip *m);
 /** type/subtype alone, so that it can be compared; empty if none. With its parameters (boundary): wire_sip_header(m, "Content-Type", ...). */
 struct slice wire_sip_content_type(const struct wire_sip *m);
-int wire_sip_max_forwards(const struct wire_sip *m);               /* -1: none */
+/** -1 where there is none; at most 255. */
+int wire_sip_max_forwards(const struct wire_sip *m);
+/** Methods of Allow as a bit set (1 << wire_method); *ret_has tells an empty Allow from none. */
 uint32_t wire_sip_allow(const struct wire_sip *m, bool *ret_has);
 /** Option tag in Supported / Require / Proxy-Require, without case. */
 bool wire_sip_supported(const struct wire_sip *m, const char *tag);
 /** The tags of Require that are not in `known` (NULL-terminated), comma-joined; empty if none. Cut at the buffer. */
 struct slice wire_sip_unknown_required(const struct wire_sip *m, const char *const *known, char *buf, size_t size);
+
+/** A folded value in one line (RFC 3261 section 7.3.1): `v` itself where nothing is folded, else text in buf; p NULL where that is too small. */
+struct slice wire_unfold(struct slice v, char *buf, size_t size);
 
 /*
  * All headers in message order, values as text: one step per value that Sofia parsed on its own (Via, Route, Contact ...), a comma list of tokens
@@ -174,7 +198,9 @@ struct slice wire_sip_unknown_required(const struct wire_sip *m, const char *con
  */
 struct wire_header { struct slice name; struct slice value; const void *opaque; };
 struct wire_headers { const void *next; char buf[2048]; };         /* iterator; value may live in buf until the next step */
+/** Start at the first header. */
 void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it);
+/** Next header; false at the end. The value is good until the next step. */
 bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
 /** First value of the header of that name, long or compact; p NULL if absent or longer than buf; text may live in buf. */
 struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);

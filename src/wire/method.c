@@ -3,6 +3,7 @@
  * SIP method names (RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086, 6665). Case matters in method names.
  */
 #include "postern/wire.h"
+#include "wire/chars.h"
 
 static const char *const names[WIRE_METHODS] = {
 	[WIRE_UNKNOWN] = "",
@@ -27,7 +28,7 @@ enum wire_method wire_method_of(struct slice name)
 
 static bool sep(char c)
 {
-	return c == ',' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	return c == ',' || wire_is_white(c);
 }
 
 uint32_t wire_methods_parse(struct slice list)

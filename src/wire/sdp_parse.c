@@ -3,6 +3,7 @@
  * SDP parser (RFC 8866; a=rtcp RFC 3605, a=rtcp-mux RFC 5761): slices into the text, all lines kept in their order.
  * Does not judge whether an answer fits its offer, and knows no codec.
  */
+#include "wire/chars.h"
 #include "wire/sdp.h"
 
 struct parser {
@@ -28,7 +29,7 @@ static bool host_chars(struct slice h)
 	for (size_t i = 0; i < h.n; i++) {
 		char c = h.p[i];
 
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr(".-_:%", c))))
+		if (!wire_is_alnum(c) && (!c || !strchr(".-_:%", c)))
 			return false;
 	}
 	return h.n > 0;

@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 
+#include "wire/chars.h"
 #include "wire/sdp.h"
 
 /* names that never cross; a `*` at the end stands for any rest */
@@ -30,14 +31,9 @@ static bool name_fits(struct slice name, const char *pattern)
 	return slice_eq_nocase(name, want);
 }
 
-static bool word_char(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool in_address(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+	return wire_is_hex(c) || c == ':' || c == '.';
 }
 
 static bool literal(int family, const char *p, size_t n)
@@ -76,7 +72,7 @@ static bool has_address(struct slice v)
 		while (i < v.n && in_address(v.p[i]))
 			i++;
 		if (i - start >= 2 && run_has_address(v.p + start, i - start,
-			(!start || !word_char(v.p[start - 1])) && (i == v.n || !word_char(v.p[i]))))
+			(!start || !wire_is_alnum(v.p[start - 1])) && (i == v.n || !wire_is_alnum(v.p[i]))))
 			return true;
 		i += i == start;
 	}
@@ -111,7 +107,7 @@ static bool is_bandwidth(struct slice v)
 
 	wire_sdp_attr_split(v, &name, &value);
 	for (size_t i = 0; i < name.n; i++)
-		if (!word_char(name.p[i]) && name.p[i] != '-')
+		if (!wire_is_alnum(name.p[i]) && name.p[i] != '-')
 			return false;
 	return name.n && made_of(value, "0123456789");
 }

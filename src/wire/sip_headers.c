@@ -13,6 +13,7 @@
 #include <sofia-sip/sip_header.h>
 
 #include "postern/wire.h"
+#include "wire/chars.h"
 
 /* compact forms that Sofia has no class for (RFC 8224, RFC 4474) */
 static const struct { char compact; const char *name; } compact[] = {
@@ -45,22 +46,6 @@ static struct slice header_name(const msg_header_t *h)
 	return is_unknown(h) ? long_name(slice_str(h->sh_unknown->un_name)) : slice_str(h->sh_class->hc_name);
 }
 
-static bool white(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct slice trim(struct slice s)
-{
-	while (s.n && white(s.p[0])) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && white(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /* The value's raw bytes, p NULL where Sofia did not keep them or they hold further values, or a NUL. */
 static struct slice raw_value(const msg_header_t *h)
 {
@@ -75,31 +60,33 @@ static struct slice raw_value(const msg_header_t *h)
 	colon = memchr(line, ':', h->sh_len);
 	if (!colon)
 		return none;
-	return trim((struct slice){ colon + 1, (size_t)(line + h->sh_len - colon - 1) });
+	return wire_trim((struct slice){ colon + 1, (size_t)(line + h->sh_len - colon - 1) });
 }
 
 /* the value as one string of Sofia's or as raw bytes, p NULL where there is neither */
 static struct slice direct_value(const msg_header_t *h)
 {
 	if (is_unknown(h))
-		return trim(slice_str(h->sh_unknown->un_value));
+		return wire_trim(slice_str(h->sh_unknown->un_value));
 	if (h->sh_class->hc_print == msg_generic_e)
-		return trim(slice_str(h->sh_generic->g_string));
+		return wire_trim(slice_str(h->sh_generic->g_string));
 	return raw_value(h);
 }
 
-/* RFC 3261 section 7.3.1: a line end with the white space that follows it is one space. p NULL where it does not fit. */
-static struct slice unfold(struct slice v, char *buf, size_t size)
+/* works in place, too: it never writes ahead of where it reads */
+struct slice wire_unfold(struct slice v, char *buf, size_t size)
 {
 	size_t n = 0;
 
+	if (!v.n || (!memchr(v.p, '\r', v.n) && !memchr(v.p, '\n', v.n)))
+		return v;
 	for (size_t i = 0; i < v.n; i++) {
 		bool fold = v.p[i] == '\r' || v.p[i] == '\n';
 
 		if (n == size)
 			return (struct slice){ NULL, 0 };
 		buf[n++] = fold ? ' ' : v.p[i];
-		while (fold && i + 1 < v.n && white(v.p[i + 1]))
+		while (fold && i + 1 < v.n && wire_is_white(v.p[i + 1]))
 			i++;
 	}
 	return (struct slice){ buf, n };
@@ -116,10 +103,7 @@ static struct slice value_text(const msg_header_t *h, char *buf, size_t size)
 			return (struct slice){ NULL, 0 };
 		v = (struct slice){ buf, (size_t)n };
 	}
-	/* also what a class printed may hold a fold; unfold() works in place */
-	if (v.n && (memchr(v.p, '\r', v.n) || memchr(v.p, '\n', v.n)))
-		return unfold(v, buf, size);
-	return v;
+	return wire_unfold(v, buf, size); /* also what a class printed may hold a fold */
 }
 
 /* The chain of a parsed message begins with its start line. */

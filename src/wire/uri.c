@@ -4,32 +4,7 @@
  * Escapes are checked and kept. Does not compare URIs and does not look into other schemes.
  */
 #include "postern/wire.h"
-
-static bool alnum(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool hex(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct slice trim(struct slice s)
-{
-	while (s.n && space(s.p[0])) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && space(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
+#include "wire/chars.h"
 
 /* Cut `s` before the first of `c`; what follows it, or an empty slice. False where it is not there. */
 static bool cut(struct slice *s, char c, struct slice *ret_rest)
@@ -52,7 +27,7 @@ static bool uri_chars(struct slice s)
 
 		if (c <= ' ' || c == 0x7f || c == '"' || c == '<' || c == '>')
 			return false;
-		if (c == '%' && (i + 2 >= s.n || !hex(s.p[i + 1]) || !hex(s.p[i + 2])))
+		if (c == '%' && (i + 2 >= s.n || !wire_is_hex(s.p[i + 1]) || !wire_is_hex(s.p[i + 2])))
 			return false;
 	}
 	return true;
@@ -73,7 +48,7 @@ static int parse_host(struct slice h)
 		return base_addr_parse(in, 0, &a) || a.sa.sa_family != AF_INET6 ? ERR_PROTO : 0;
 	}
 	for (size_t i = 0; i < h.n; i++)
-		if (!alnum(h.p[i]) && h.p[i] != '.' && h.p[i] != '-' && h.p[i] != '_')
+		if (!wire_is_alnum(h.p[i]) && h.p[i] != '.' && h.p[i] != '-' && h.p[i] != '_')
 			return ERR_PROTO;
 	return 0;
 }
@@ -120,10 +95,10 @@ static int parse_opaque(struct slice s, struct wire_uri *u)
 
 static bool is_scheme(struct slice s)
 {
-	if (!s.n || !alnum(s.p[0]) || (s.p[0] >= '0' && s.p[0] <= '9'))
+	if (!s.n || !wire_is_alnum(s.p[0]) || wire_is_digit(s.p[0]))
 		return false;
 	for (size_t i = 1; i < s.n; i++)
-		if (!alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.')
+		if (!wire_is_alnum(s.p[i]) && s.p[i] != '+' && s.p[i] != '-' && s.p[i] != '.')
 			return false;
 	return true;
 }
@@ -165,7 +140,7 @@ static bool next_param(struct slice *rest, struct slice *ret_name, struct slice 
 	size_t i = 0, q;
 	struct slice whole;
 
-	while (rest->n && (rest->p[0] == ';' || space(rest->p[0]))) {
+	while (rest->n && (rest->p[0] == ';' || wire_is_white(rest->p[0]))) {
 		rest->p++;
 		rest->n--;
 	}
@@ -181,8 +156,8 @@ static bool next_param(struct slice *rest, struct slice *ret_name, struct slice 
 	rest->p += i;
 	rest->n -= i;
 	cut(&whole, '=', ret_value);
-	*ret_name = trim(whole);
-	*ret_value = trim(*ret_value);
+	*ret_name = wire_trim(whole);
+	*ret_value = wire_trim(*ret_value);
 	return true;
 }
 
@@ -207,13 +182,13 @@ static int parse_display(struct slice *rest, struct slice *ret_display)
 		if (!q)
 			return ERR_PROTO;
 		*ret_display = (struct slice){ rest->p + 1, q - 2 };
-		*rest = trim((struct slice){ rest->p + q, rest->n - q });
+		*rest = wire_trim((struct slice){ rest->p + q, rest->n - q });
 		return rest->n && rest->p[0] == '<' ? 0 : ERR_PROTO;
 	}
 	open = memchr(rest->p, '<', rest->n);
 	if (!open)
 		return 0;
-	*ret_display = trim((struct slice){ rest->p, (size_t)(open - rest->p) });
+	*ret_display = wire_trim((struct slice){ rest->p, (size_t)(open - rest->p) });
 	*rest = (struct slice){ open, (size_t)(rest->p + rest->n - open) };
 	return ret_display->n && (memchr(ret_display->p, '"', ret_display->n) || memchr(ret_display->p, '\\', ret_display->n)) ? ERR_PROTO : 0;
 }
@@ -232,7 +207,7 @@ static int check_params(struct slice params)
 int wire_addr_parse(struct slice text, struct wire_addr *ret)
 {
 	struct wire_addr a = { .display = { text.p, 0 } };
-	struct slice rest = trim(text), uri, tail;
+	struct slice rest = wire_trim(text), uri, tail;
 	int err;
 
 	if (!rest.n)
@@ -244,7 +219,7 @@ int wire_addr_parse(struct slice text, struct wire_addr *ret)
 		uri = (struct slice){ rest.p + 1, rest.n - 1 };
 		if (!cut(&uri, '>', &tail))
 			return ERR_PROTO;
-		tail = trim(tail);
+		tail = wire_trim(tail);
 		if (tail.n && tail.p[0] != ';')
 			return ERR_PROTO;
 		a.params = tail.n ? (struct slice){ tail.p + 1, tail.n - 1 } : tail;
@@ -254,7 +229,7 @@ int wire_addr_parse(struct slice text, struct wire_addr *ret)
 		if (memchr(uri.p, '?', uri.n))
 			return ERR_PROTO;
 	}
-	err = wire_uri_parse(trim(uri), &a.uri);
+	err = wire_uri_parse(wire_trim(uri), &a.uri);
 	if (!err)
 		err = check_params(a.params);
 	if (err)

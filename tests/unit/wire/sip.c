@@ -268,11 +268,24 @@ static void too_long_and_opaque(void **state)
 	msg_destroy(m);
 }
 
+static void unfolding(void **state)
+{
+	struct slice plain = SLICE("a  b"), v;
+	char buf[8];
+
+	assert_ptr_equal(wire_unfold(plain, buf, 0).p, plain.p);
+	assert_slice(wire_unfold(SLICE("A\r\n \t B"), buf, sizeof(buf)), "A B");
+	assert_slice(wire_unfold(SLICE("12345\n\n 7"), buf, sizeof(buf)), "12345 7");
+	assert_null(wire_unfold(SLICE("1234567\n 9"), buf, sizeof(buf)).p);
+	v = wire_unfold((struct slice){ NULL, 0 }, buf, sizeof(buf));
+	assert_true(!v.p && !v.n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(request_views), cmocka_unit_test(response_views), cmocka_unit_test(headers_in_order),
-		cmocka_unit_test(header_by_name), cmocka_unit_test(too_long_and_opaque),
+		cmocka_unit_test(header_by_name), cmocka_unit_test(unfolding), cmocka_unit_test(too_long_and_opaque),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
