@@ -112,5 +112,7 @@ struct peer_live { uint32_t n, cap; uint32_t pad[14]; struct peer_live_trunk tru
 size_t peer_live_bytes(unsigned trunks);
 /** Fill the region for this set, keeping counts of trunks that stay. */
 void peer_live_init(struct peer_live *live, size_t bytes, const struct peer_set *s);
+/** No calls: a restarted engine counts those anew that it carries on. */
+void peer_live_reset(struct peer_live *live);
 
 #endif

@@ -177,7 +177,7 @@ static int start_calls(struct role *r)
 		return err;
 	peer_live_init(live, live_bytes, engine.peers);
 	return call_engine_new(&(struct call_engine_params){
-		.loop = r->loop, .media = engine.media, .peers = engine.peers, .live = live, .store_mem = store, .store_bytes = store_bytes,
+		.loop = r->loop, .media = engine.media, .streams = &r->streams, .peers = engine.peers, .live = live, .store_mem = store, .store_bytes = store_bytes,
 		.records = engine.records, .events = engine.events, .max_calls = r->setup.max_calls, .tls = tls_find,
 	}, &engine.calls);
 }
@@ -195,7 +195,7 @@ static int start_agent(struct role *r)
 	int err;
 
 	if (n != r->nlisteners)
-		return ERR_STATE;
+		return ERR_WRONGSTATE;
 	l = calloc(n ? n : 1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;

@@ -215,6 +215,8 @@ int call_engine_attach(struct call_engine *e, struct sipua *ua)
 	unsigned n;
 
 	e->ua = ua;
+	if (e->p.live)
+		peer_live_reset(e->p.live);
 	n = call_restore_all(e);
 	media_client_sweep(e->p.media);
 	tick(e);

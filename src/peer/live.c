@@ -58,3 +58,14 @@ void peer_live_init(struct peer_live *live, size_t bytes, const struct peer_set 
 		live_trunk(&live->trunk[i], peer_trunk_at(s, i));
 	live->n = n;
 }
+
+void peer_live_reset(struct peer_live *live)
+{
+	unsigned i, k;
+
+	for (i = 0; i < live->n; i++) {
+		live->trunk[i].calls_in = live->trunk[i].calls_out = 0;
+		for (k = 0; k < live->trunk[i].ntargets && k < PEER_TARGETS; k++)
+			live->trunk[i].target[k].calls = 0;
+	}
+}
