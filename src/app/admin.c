@@ -113,7 +113,7 @@ static void on_store(struct role *r, struct loop_msg *m)
 	char u[64], c[256];
 	uint8_t body[16];
 	struct writer w = writer_on(body, sizeof(body));
-	int err = ERR_STATE;
+	int err = ERR_WRONGSTATE;
 
 	slice_copy(u, sizeof(u), user);
 	slice_copy(c, sizeof(c), comment);

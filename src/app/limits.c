@@ -14,12 +14,19 @@
 #define RESERVE 192            /* loop, memories, channels, libraries, database: generous */
 #define FDS_PER_PAIR 2
 
+uint32_t app_limits_range(const struct peer_realm_conf *r, uint16_t *ret_first)
+{
+	int64_t first = (r->ports.port_min + 1) & ~(int64_t)1; /* RTP on the even port, RTCP on the odd one above */
+
+	*ret_first = (uint16_t)first;
+	return r->ports.port_max >= first ? (uint32_t)((r->ports.port_max - first) / 2 + 1) : 0;
+}
+
 static uint32_t pairs_of(const struct peer_realm_conf *r)
 {
-	int64_t first = (r->ports.port_min + 1) & ~(int64_t)1; /* RTP ports are even */
-	int64_t n = r->ports.port_max > first ? (r->ports.port_max - first + 1) / 2 : 0;
+	uint16_t first;
 
-	return (uint32_t)n * (uint32_t)(!!r->ports.address + !!r->ports.address6);
+	return app_limits_range(r, &first) * (uint32_t)(!!r->ports.address + !!r->ports.address6);
 }
 
 /* Ports above 32767 may be taken by outgoing connections of any program. */

@@ -22,6 +22,9 @@ struct app_limits {
  * @param notes   [inout] warnings that say what is lowered and what to raise; NULL: none
  */
 void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_errors *notes, struct app_limits *ret);
+struct peer_realm_conf;
+/** Port pairs of a realm on one address, and the first RTP port of them. */
+uint32_t app_limits_range(const struct peer_realm_conf *r, uint16_t *ret_first);
 /** Raise RLIMIT_NOFILE as far as this process may, up to what is wanted (as root the hard limit too). @return what it is now. */
 uint64_t app_limits_raise(uint64_t wanted);
 

@@ -12,7 +12,7 @@ static struct media_proc *proc;
 
 static int media_init(struct role *r)
 {
-	return r->setup.sockets == 2 * r->nmap ? 0 : ERR_STATE;
+	return r->setup.sockets == 2 * r->nmap ? 0 : ERR_WRONGSTATE;
 }
 
 static int media_prepare(struct role *r, char why[static 256])
@@ -30,7 +30,7 @@ static int media_go(struct role *r)
 	const struct peer_system_conf *sys = conf_objects(r->now.doc, &peer_schema_system, &n)[0];
 
 	if (r->media_taken != r->setup.sockets)
-		return ERR_STATE;
+		return ERR_WRONGSTATE;
 	return media_proc_start(&(struct media_proc_params){
 		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
 		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,

@@ -109,7 +109,7 @@ static int take_setup_fd(struct role *r, struct loop_msg *m, size_t i)
 
 static int on_setup(struct role *r, struct loop_msg *m)
 {
-	int err = r->set_up ? ERR_STATE : app_setup_parse(m->body, &r->setup);
+	int err = r->set_up ? ERR_WRONGSTATE : app_setup_parse(m->body, &r->setup);
 
 	if (err || r->setup.ntags != m->nfds)
 		return err ? err : ERR_PROTO;

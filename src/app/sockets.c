@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "app/limits.h"
 #include "postern/conf.h"
 #include "postern/peer.h"
 
@@ -241,14 +242,14 @@ static int pool_tell(const struct pool *p)
 static void pool_add(struct pool *pool, size_t *n, const struct peer_realm_conf *r, size_t index, const char *address)
 {
 	struct pool *p = &pool[*n];
-	int64_t first = (r->ports.port_min + 1) & ~(int64_t)1;
+	uint16_t first;
 
 	if (!address || base_addr_parse(slice_str(address), 0, &p->addr) < 0)
 		return;
 	p->realm = r;
 	p->index = (uint16_t)index;
-	p->first = (uint32_t)first;
-	p->count = r->ports.port_max > first ? (uint32_t)((r->ports.port_max - first + 1) / 2) : 0;
+	p->count = app_limits_range(r, &first);
+	p->first = first;
 	(*n)++;
 }
 
