@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * admin, private: the API's state, a request, a route, and what the handlers share.
+ */
+#ifndef ADMIN_ADMIN_H
+#define ADMIN_ADMIN_H
+
+#include <jansson.h>
+#include <microhttpd.h>
+
+#include "postern/admin.h"
+#include "postern/conf.h"
+#include "postern/ctl.h"
+#include "postern/loop.h"
+
+#define ADMIN_PENDING      64      /* requests that wait for the engine */
+#define ADMIN_REPLY_MS     5000    /* so long at most */
+#define ADMIN_BODY_MAX     65536   /* bytes of a request's body */
+#define ADMIN_DISCARD_MAX  (16u << 20) /* so much of a refused body is read, so that the answer arrives */
+#define ADMIN_LIST_DEFAULT 100
+#define ADMIN_LIST_MAX     1000
+#define ADMIN_LOGINS       256     /* addresses whose logins are remembered */
+#define ADMIN_PARAMS       2
+
+enum admin_role { ADMIN_NOBODY = -1, ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
+
+struct admin_request;
+
+/* ---- routes: one table for dispatch, 405, roles, query keys and documentation ---- */
+enum admin_route_flag {
+	ADMIN_AT_ROOT = 1,             /* without /api/v1 too */
+	ADMIN_METRICS = 2              /* open to all where system.api.metrics_open is set */
+};
+struct admin_route {
+	const char *path;              /* below /api/v1; {name} is one segment */
+	const char *method;            /* GET answers HEAD too */
+	int role;                      /* the least; ADMIN_NOBODY: no token needed */
+	void (*handle)(struct admin_request *rq);
+	const struct conf_row *query;  /* keys that are known; NULL: none */
+	unsigned flags;
+	const char *doc;
+};
+/** The table, ending with path NULL. */
+const struct admin_route *admin_routes(void);
+/** Find, check and refuse: sets rq->route, or answers. Called once the head of a request is there. */
+void admin_route_request(struct admin_request *rq, const char *url, const char *method);
+
+/* ---- a connection and its request ---- */
+struct admin_http;
+enum admin_phase { ADMIN_CONNECTED, ADMIN_IN_REQUEST, ADMIN_IDLE };
+struct admin_conn {
+	struct list_node node;
+	struct admin_http *http;
+	int fd;
+	enum admin_phase phase;
+	struct mono since;             /* of this phase */
+	bool cut;
+};
+struct admin_request {
+	struct admin *a;
+	struct MHD_Connection *conn;
+	struct admin_conn *c;
+	const struct admin_route *route;
+	bool trusted;                  /* came over the control socket */
+	int role;                      /* of who asks */
+	char param[ADMIN_PARAMS][128]; /* of the path */
+	char *body; size_t nbody, seen;
+	bool too_large;
+	bool started, waiting;         /* handler was called; waits for the engine */
+	struct MHD_Response *response; unsigned status;
+};
+
+/* ---- answers: each request gets one ---- */
+/** Takes the JSON over (NULL: 500). */
+void admin_reply_json(struct admin_request *rq, unsigned status, json_t *v);
+/** Takes malloc'd text over (NULL: 500). */
+void admin_reply_text(struct admin_request *rq, unsigned status, const char *type, char *text);
+void admin_reply_empty(struct admin_request *rq, unsigned status);
+/** RFC 9457. */
+void admin_problem(struct admin_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void admin_reply_header(struct admin_request *rq, const char *name, const char *value);
+
+/* ---- queries ---- */
+extern const struct conf_row admin_query_list[], admin_query_calls[];
+/** A value of the query; NULL where the key is not there. */
+const char *admin_query(const struct admin_request *rq, const char *key);
+/** Keys unknown, twice or without a value: answered 400, false. */
+bool admin_query_check(struct admin_request *rq);
+/** limit and after of a list; odd ones are answered 400, false. after is a number or NULL. */
+bool admin_query_page(struct admin_request *rq, unsigned *ret_limit, const char **ret_after);
+/** A whole number of the query, 0 where it is not there; an odd one is answered 400, false. */
+bool admin_query_number(struct admin_request *rq, const char *key, uint64_t max, uint64_t *ret);
+
+/* ---- logins ---- */
+struct admin_login { uint8_t key[16]; unsigned failed; struct mono since, used; bool known; };
+enum admin_auth { ADMIN_AUTH_OK, ADMIN_AUTH_NONE, ADMIN_AUTH_BAD, ADMIN_AUTH_LOCKED };
+/** Who asks: sets rq->role. */
+enum admin_auth admin_login(struct admin_request *rq);
+/** Is Host ours, and Origin the same? Else answered, false. */
+bool admin_host_check(struct admin_request *rq);
+
+/* ---- commands to the engine ---- */
+struct admin_pending { struct admin_request *rq; uint32_t id; struct loop_timer timer; };
+/** Send, and answer rq when the reply is there (204 or what the engine says, 404, 500) or the time is over (504). Takes args over. */
+void admin_engine_ask(struct admin_request *rq, enum ctl_command_id id, json_t *args);
+void admin_engine_message(void *arg, struct loop_msg *m);
+/** All that wait are answered 503. */
+void admin_engine_cancel(struct admin *a);
+/** The request is gone: nobody waits for its reply. */
+void admin_engine_forget(struct admin_request *rq);
+
+/* ---- CDRs: from the ring into the database ---- */
+void admin_records_start(struct admin *a);
+/** Take what is there now: a reader of calls or CDRs sees what ended before it asked. */
+void admin_records_drain(struct admin *a);
+
+/* ---- the server: one for TCP, one for the control socket ---- */
+struct admin_http {
+	struct admin *a;
+	struct MHD_Daemon *daemon;
+	struct loop_fd *fd;
+	struct loop_timer run, reap;
+	struct list_node conns;
+	unsigned nconns, max;
+	bool trusted;
+};
+int admin_http_start(struct admin_http *h, struct admin *a, int fd, bool trusted);
+void admin_http_stop(struct admin_http *h);
+/** A request that waited has its answer. */
+void admin_http_resume(struct admin_request *rq);
+
+struct admin {
+	struct admin_params p;
+	char token_hash[65];
+	char *tls_cert, *tls_key;
+	struct admin_http tcp, local;
+	struct loop_chan *engine;
+	struct admin_pending pending[ADMIN_PENDING];
+	uint32_t next_id;
+	struct loop_timer drain;
+	struct conf_doc *doc;
+	uint64_t revision;
+	bool metrics_open, loopback;
+	char name[128];                /* system.name: a Host that is ours too */
+	struct admin_login login[ADMIN_LOGINS];
+};
+/** What the renderers look at; process holds at least ADMIN_PROCESSES. */
+#define ADMIN_PROCESSES 8
+struct ctl_maps admin_maps(const struct admin *a, struct ctl_process *process);
+
+/* ---- handlers ---- */
+void admin_get_health(struct admin_request *rq);
+void admin_get_config(struct admin_request *rq);
+void admin_get_collection(struct admin_request *rq);
+void admin_get_object(struct admin_request *rq);
+void admin_get_calls(struct admin_request *rq);
+void admin_get_call(struct admin_request *rq);
+void admin_delete_call(struct admin_request *rq);
+void admin_get_cdrs(struct admin_request *rq);
+void admin_get_cdr(struct admin_request *rq);
+void admin_get_trunks(struct admin_request *rq);
+void admin_get_trunk(struct admin_request *rq);
+void admin_get_stats(struct admin_request *rq);
+void admin_get_metrics(struct admin_request *rq);
+void admin_post_drain(struct admin_request *rq);
+void admin_post_undrain(struct admin_request *rq);
+
+#endif
