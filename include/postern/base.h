@@ -38,6 +38,7 @@ const char *base_strerror(int err);
 
 /** A broken invariant: logs file, line and expression and exits with 70. Always compiled in. */
 #define must(x) ((x) ? (void)0 : base_must_failed(__FILE__, __LINE__, #x))
+/** What must() calls. */
 void base_must_failed(const char *file, int line, const char *expr) __attribute__((noreturn, cold));
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -51,6 +52,7 @@ struct slice {
 #define SLICE(lit) ((struct slice){ "" lit, sizeof(lit) - 1 })
 static inline struct slice slice_str(const char *s) { return (struct slice){ s, s ? strlen(s) : 0 }; }
 static inline bool slice_empty(struct slice s) { return s.n == 0; }
+/** Byte by byte; _nocase: ASCII letters of either case are equal. */
 bool slice_eq(struct slice a, struct slice b);
 bool slice_eq_nocase(struct slice a, struct slice b);
 /** Copy to a terminated buffer, cut at size-1; returns false where it was cut. */
@@ -126,7 +128,9 @@ bool base_log_on(enum base_level level);
 	static struct base_log_gate gate_; \
 	if (base_log_pass(&gate_, (level), (per_s), (component))) base_log((level), (component), __VA_ARGS__); } while (0)
 struct base_log_gate { int64_t second; unsigned sent, held; };
+/** What base_log_limited calls: may this line be logged? Thread: any. */
 bool base_log_pass(struct base_log_gate *g, enum base_level level, unsigned per_s, const char *component);
+/** "error", "warn", "info" or "debug"; ERR_PROTO otherwise. */
 int base_log_level_parse(struct slice s, enum base_level *ret);
 
 /* ---- cursors: bounded, with a sticky error; little-endian, lengths are u32 ---- */
