@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Client transactions (RFC 3261 sections 8.1, 9.1, 13.2, 17.1). nta retransmits; here is what it must not be asked:
+ * CANCEL before a provisional response, dropping an INVITE that is under way, forgetting the INVITE before its ACK.
+ * Later 2xx of other forks are ended with ACK and BYE (13.2.2.4).
+ */
+#include "sipua/priv.h"
+#include "sipua/guard/guard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE])
+{
+	memcpy(branch, "z9hG4bK", 7);
+	base_random_token(branch + 7, 33);
+}
+
+uint32_t sipua_cli_cseq(const struct sipua_cli *c) { return c->cseq; }
+int sipua_cli_status(const struct sipua_cli *c) { return c->status; }
+
+static uint32_t branch_key(const char *branch)
+{
+	return base_hash_bytes(branch, strlen(branch), 0);
+}
+
+static void destroy(struct sipua_cli *c)
+{
+	loop_timer_stop(&c->give_up);
+	if (c->orq)
+		nta_outgoing_destroy(c->orq);
+	if (c->invite)
+		base_hash_del(&c->ua->by_branch, &c->by_branch);
+	list_del(&c->link);
+	c->ua->figures.cli--;
+	base_unref(c->dialog);
+	free(c->reason);
+	free(c);
+}
+
+/* ---- CANCEL ---- */
+
+/* RFC 3261 9.1: no final answer within 64*T1 after CANCEL means that it is over */
+static void give_up(void *arg)
+{
+	struct sipua_cli *c = arg;
+
+	if (c->zombie) {
+		destroy(c);
+		return;
+	}
+	c->status = 408;
+	if (c->ops)
+		c->ops->response(c->arg, c, 408, NULL);
+}
+
+static void do_cancel(struct sipua_cli *c)
+{
+	c->cancelled = true;
+	nta_outgoing_tcancel(c->orq, NULL, NULL, TAG_IF(c->reason, SIPTAG_HEADER_STR(c->reason)), TAG_END());
+	loop_timer_start(c->ua->loop, &c->give_up, SIPUA_T1X64_MS, give_up, c);
+}
+
+int sipua_cli_cancel(struct sipua_cli *c, const struct sipua_text *extra)
+{
+	char buf[1024];
+	struct text t = text_on(buf, sizeof(buf));
+
+	if (!c->invite || c->status >= 200)
+		return ERR_WRONGSTATE;
+	if (c->wish_cancel)
+		return 0;
+	c->wish_cancel = true;
+	for (; extra && extra->name; extra++)
+		text_add(&t, "%s%s: %.*s", t.n ? "\r\n" : "", extra->name, (int)extra->value.n, extra->value.p);
+	if (t.n && !t.cut)
+		c->reason = base_dup(text_get(&t));
+	if (c->status >= 100)
+		do_cancel(c);
+	return 0;
+}
+
+/* ---- responses ---- */
+
+static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m);
+
+/* an INVITE that its user has left: nothing may stay open at the peer */
+static void zombie_response(struct sipua_cli *c, int status, const sip_t *sip)
+{
+	struct sipua_path path;
+	msg_t *msg;
+
+	if (status < 200)
+		return;
+	if (status < 300 && sip && (msg = nta_outgoing_getresponse(c->orq))) {
+		sipua_path_of(c->ua, msg, sipua_delivering(c->ua, msg), &path);
+		sipua_ack_bye(c->ua, sip, &path);
+		msg_destroy(msg);
+	}
+	destroy(c);
+}
+
+static void note_flow(struct sipua_cli *c)
+{
+	tport_t *tp = (tport_t *)(uintptr_t)sipua_now.deliver_tport;
+
+	if (tp && tport_is_secondary(tp))
+		sipua_dialog_flow(c->dialog, tp);
+}
+
+static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
+{
+	int status = sip ? sip->sip_status->st_status : 408;
+
+	if (c->orq && orq != c->orq)
+		return 0;
+	if (c->status >= 200) /* a late provisional one; forks come another way */
+		return 0;
+	if (sip && nta_sip_is_internal(sip))
+		sip = NULL;
+	c->status = status;
+	if (sip && status > 100)
+		note_flow(c);
+	if (status >= 200)
+		loop_timer_stop(&c->give_up);
+	else if (c->wish_cancel && !c->cancelled)
+		do_cancel(c);
+	if (c->zombie)
+		zombie_response(c, status, sip);
+	else if (c->ops)
+		c->ops->response(c->arg, c, status, sipua_wire(sip));
+	return 0;
+}
+
+static struct sipua_cli *by_branch(struct sipua *ua, const sip_t *sip)
+{
+	const char *branch = sip->sip_via ? sip->sip_via->v_branch : NULL;
+	struct hash_node *n;
+	uint32_t key;
+
+	if (!branch)
+		return NULL;
+	key = branch_key(branch);
+	for (n = base_hash_find(&ua->by_branch, key); n; n = n->next) {
+		struct sipua_cli *c = container_of(n, struct sipua_cli, by_branch);
+		if (n->key == key && strcasecmp(c->branch, branch) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+void sipua_fork_2xx(struct sipua *ua, msg_t *msg)
+{
+	const sip_t *sip = sip_object(msg);
+	tport_t *tp = sipua_delivering(ua, msg);
+	struct sipua_path path;
+
+	base_count(COUNTER_SIP_FORK_2XX);
+	if (!tp || ua->closing)
+		return;
+	sipua_path_of(ua, msg, tp, &path);
+	if (!by_branch(ua, sip) && ua->handlers.stray_2xx && ua->handlers.stray_2xx(ua->arg, sipua_wire(sip), &path))
+		return;
+	sipua_ack_bye(ua, sip, &path);
+}
+
+/* ---- sending ---- */
+
+static struct sipua_cli *make(struct sipua_dialog *d, const struct sipua_msg *m, const struct sipua_cli_ops *ops, void *arg)
+{
+	struct sipua_cli *c = base_alloc(sizeof(*c));
+
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	c->ua = d->ua;
+	c->dialog = base_ref(d);
+	c->ops = ops;
+	c->arg = arg;
+	c->invite = m->sip->sip_request->rq_method == sip_method_invite;
+	sipua_branch_new(c->branch);
+	list_add_tail(&d->ua->clis, &c->link);
+	d->ua->figures.cli++;
+	if (c->invite)
+		base_hash_add(&d->ua->by_branch, &c->by_branch, branch_key(c->branch));
+	return c;
+}
+
+static nta_outgoing_t *send_msg(struct sipua *ua, nta_response_f *cb, struct sipua_cli *c, msg_t *msg, const char *branch,
+	const struct sipua_way *way)
+{
+	nta_outgoing_t *orq;
+
+	if (way->conn)
+		orq = nta_outgoing_mcreate(ua->nta, cb, c, NULL, msg, NTATAG_BRANCH_KEY(branch), NTATAG_TPORT(way->conn), TAG_END());
+	else
+		orq = nta_outgoing_mcreate(ua->nta, cb, c, (const url_string_t *)&way->url, msg, NTATAG_BRANCH_KEY(branch),
+			TPTAG_IDENT(way->ident), TAG_END());
+	if (!orq)
+		msg_destroy(msg);
+	return orq;
+}
+
+int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sipua_dest *dest, const struct sipua_cli_ops *ops, void *arg,
+	struct sipua_cli **ret)
+{
+	struct sipua_way way;
+	struct sipua_cli *c = NULL;
+	int err = m->dialog == d && m->sip->sip_request->rq_method != sip_method_ack ? 0 : ERR_WRONGSTATE;
+	msg_t *msg;
+
+	if (!err)
+		err = sipua_way_of(d, dest, &way);
+	if (!err)
+		err = sipua_msg_finish(m, d->cseq_local + 1);
+	if (!err && !(c = make(d, m, ops, arg)))
+		err = -ENOMEM;
+	if (err) {
+		sipua_msg_free(m);
+		return err;
+	}
+	msg = m->msg;
+	m->msg = NULL;
+	sipua_msg_free(m);
+	c->cseq = ++d->cseq_local;
+	c->orq = send_msg(d->ua, response, c, msg, c->branch, &way);
+	if (!c->orq) {
+		destroy(c);
+		return ERR_PROTO;
+	}
+	*ret = c;
+	return 0;
+}
+
+/* nta repeats the ACK whenever the 2xx comes again, as long as it is destroyed at once */
+static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m)
+{
+	char branch[SIPUA_BRANCH_SIZE];
+	struct sipua_way way;
+	nta_outgoing_t *ack;
+	int err = m ? 0 : sipua_msg_request(d, SLICE("ACK"), NULL, 70, &m);
+	msg_t *msg;
+
+	if (err)
+		return err;
+	err = sipua_way_of(d, NULL, &way);
+	if (!err)
+		err = sipua_msg_finish(m, c->cseq);
+	if (err) {
+		sipua_msg_free(m);
+		return err;
+	}
+	sipua_branch_new(branch);
+	msg = m->msg;
+	m->msg = NULL;
+	sipua_msg_free(m);
+	ack = send_msg(c->ua, NULL, NULL, msg, branch, &way);
+	if (!ack)
+		return ERR_PROTO;
+	nta_outgoing_destroy(ack);
+	return 0;
+}
+
+int sipua_cli_ack(struct sipua_cli *c, struct sipua_msg *m)
+{
+	int err = ERR_WRONGSTATE;
+
+	if (c->invite && !c->acked && c->status >= 200 && c->status < 300 && c->orq)
+		err = ack_2xx(c, c->dialog, m);
+	else
+		sipua_msg_free(m);
+	c->acked |= !err;
+	return err;
+}
+
+void sipua_cli_free(struct sipua_cli *c)
+{
+	if (!c)
+		return;
+	c->ops = NULL;
+	if (c->invite && c->status >= 200 && c->status < 300 && !c->acked && !c->ua->closing) {
+		struct sipua_msg *bye;
+		struct sipua_cli *cli;
+		if (ack_2xx(c, c->dialog, NULL) == 0 && sipua_msg_request(c->dialog, SLICE("BYE"), NULL, 70, &bye) == 0 &&
+		    sipua_cli_send(c->dialog, bye, NULL, NULL, NULL, &cli) == 0)
+			sipua_cli_free(cli);
+	}
+	if (!c->invite || c->status >= 200 || c->zombie || c->ua->closing) {
+		destroy(c);
+		return;
+	}
+	c->zombie = true;
+	sipua_cli_cancel(c, NULL);
+}

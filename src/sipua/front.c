@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The front door: every message that no transaction took. Requests of known dialogs go to them, the others to the
+ * handler, before anything is kept for them. RFC 3261 sections 8.2, 12.2.2, 13.2.2.4, 17.1.3.
+ */
+#include "sipua/priv.h"
+#include "sipua/guard/guard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const struct wire_sip *sipua_in_sip(const struct sipua_in *in)
+{
+	return sipua_wire(in->sip);
+}
+
+const struct sipua_path *sipua_in_path(const struct sipua_in *in)
+{
+	return &in->path;
+}
+
+void sipua_in_drop(struct sipua_in *in)
+{
+	if (in->msg)
+		msg_destroy(in->msg);
+	in->msg = NULL;
+}
+
+static int add_extra(msg_t *msg, sip_t *sip, const struct sipua_text *extra)
+{
+	for (; extra && extra->name; extra++) {
+		char *line = su_sprintf(msg_home(msg), "%s: %.*s", extra->name, (int)extra->value.n, extra->value.p);
+		if (!line || sip_add_tl(msg, sip, SIPTAG_HEADER_STR(line), TAG_END()) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* a To tag of ours, not the library's, whose counter can be guessed */
+static int add_tagged_to(msg_t *msg, sip_t *sip, const sip_t *request)
+{
+	char tag[17];
+
+	if (sip_add_dup(msg, sip, (sip_header_t *)request->sip_to) < 0)
+		return -ENOMEM;
+	if (sip->sip_to->a_tag)
+		return 0;
+	base_random_token(tag, sizeof(tag));
+	return sip_to_tag(msg_home(msg), sip->sip_to, tag) < 0 ? -ENOMEM : 0;
+}
+
+void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const struct sipua_text *extra)
+{
+	struct sipua *ua = in->ua;
+	msg_t *reply, *msg = in->msg;
+	sip_t *rsip;
+
+	if (!msg)
+		return;
+	in->msg = NULL;
+	if (in->sip->sip_request->rq_method == sip_method_ack) {
+		msg_destroy(msg);
+		return;
+	}
+	base_count(COUNTER_SIP_STATELESS_REPLIES);
+	reply = nta_msg_create(ua->nta, 0);
+	if (!reply) {
+		msg_destroy(msg);
+		return;
+	}
+	rsip = sip_object(reply);
+	if (add_extra(reply, rsip, extra) || (status > 100 && add_tagged_to(reply, rsip, in->sip)) ||
+	    (ua->server && sip_add_dup(reply, rsip, (sip_header_t *)ua->server) < 0)) {
+		msg_destroy(reply);
+		msg_destroy(msg);
+		return;
+	}
+	nta_msg_mreply(ua->nta, reply, rsip, status, phrase, msg, TAG_END());
+}
+
+/* ---- requests ---- */
+
+static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
+{
+	uint32_t cseq = in->sip->sip_cseq->cs_seq;
+	struct sipua_srv *srv;
+
+	if (d->cseq_remote && cseq < d->cseq_remote) {
+		/* RFC 3261 12.2.2; an equal one is a retransmission that found us restarted */
+		base_count(COUNTER_SIP_CSEQ_LOW);
+		sipua_in_reply(in, 500, NULL, NULL);
+		return;
+	}
+	if (!d->ops || !d->ops->request) {
+		sipua_in_reply(in, 481, NULL, NULL);
+		return;
+	}
+	if (tport_is_secondary(in->tport))
+		sipua_dialog_flow(d, in->tport);
+	if (sipua_in_accept(in, NULL, NULL, &srv))
+		return;
+	d->cseq_remote = cseq;
+	if (d->uas && d->dest.transport == srv->path.transport)
+		d->dest.addr = srv->path.source;
+	d->ops->request(d->arg, d, srv);
+}
+
+static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
+{
+	struct sipua_in in = { .ua = ua, .msg = msg, .sip = sip };
+	sip_method_t method = sip->sip_request->rq_method;
+	struct sipua_dialog *d;
+
+	if (method == sip_method_ack) {
+		/* of a transaction that is gone, or of a stateless reply */
+		base_count(COUNTER_SIP_ACK_STRAY);
+		msg_destroy(msg);
+		return;
+	}
+	in.tport = sipua_delivering(ua, msg);
+	if (!in.tport || ua->closing) {
+		msg_destroy(msg);
+		return;
+	}
+	sipua_path_of(ua, msg, in.tport, &in.path);
+	if (method == sip_method_cancel)
+		sipua_in_reply(&in, 481, NULL, NULL);
+	else if (sip->sip_to->a_tag && (d = sipua_dialog_find(ua, sip)))
+		to_dialog(&in, d);
+	else
+		ua->handlers.request(ua->arg, &in);
+	sipua_in_drop(&in);
+}
+
+int sipua_in_accept(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret)
+{
+	if (!in->msg)
+		return ERR_WRONGSTATE;
+	return sipua_srv_make(in, ops, arg, ret);
+}
+
+/* ---- merged requests: RFC 3261 8.2.2.2 ---- */
+
+uint32_t sipua_merge_key(const sip_t *sip)
+{
+	const char *id = sip->sip_call_id->i_id, *tag = sip->sip_from->a_tag;
+
+	return base_hash_bytes(id, strlen(id), base_hash_bytes(tag ? tag : "", tag ? strlen(tag) : 0, sip->sip_cseq->cs_seq));
+}
+
+static bool is_same_request(const sip_t *a, const sip_t *b)
+{
+	const char *ta = a->sip_from->a_tag, *tb = b->sip_from->a_tag;
+
+	return a->sip_cseq->cs_seq == b->sip_cseq->cs_seq && a->sip_cseq->cs_method == b->sip_cseq->cs_method &&
+		strcmp(a->sip_call_id->i_id, b->sip_call_id->i_id) == 0 && strcmp(ta ? ta : "", tb ? tb : "") == 0;
+}
+
+bool sipua_in_is_merged(const struct sipua_in *in)
+{
+	uint32_t key = sipua_merge_key(in->sip);
+	struct hash_node *n = base_hash_find(&in->ua->merged, key);
+
+	for (; n; n = n->next)
+		if (n->key == key && is_same_request(container_of(n, struct sipua_srv, merged)->sip, in->sip))
+			return true;
+	return false;
+}
+
+/* ---- responses that no transaction wants ---- */
+
+static void response(struct sipua *ua, msg_t *msg, sip_t *sip)
+{
+	int status = sip->sip_status->st_status;
+	tport_t *tp = sipua_delivering(ua, msg);
+	struct sipua_path path;
+
+	if (status < 200 || status > 299 || sip->sip_cseq->cs_method != sip_method_invite || !tp || ua->closing) {
+		base_count(COUNTER_SIP_RESPONSES_STRAY);
+		msg_destroy(msg);
+		return;
+	}
+	sipua_path_of(ua, msg, tp, &path);
+	base_count(COUNTER_SIP_2XX_STRAY);
+	if (!ua->handlers.stray_2xx || !ua->handlers.stray_2xx(ua->arg, sipua_wire(sip), &path))
+		sipua_ack_bye(ua, sip, &path);
+	msg_destroy(msg);
+}
+
+int sipua_front(struct sipua *ua, nta_agent_t *nta, msg_t *msg, sip_t *sip)
+{
+	(void)nta;
+	if (sip->sip_request)
+		request(ua, msg, sip);
+	else
+		response(ua, msg, sip);
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tport_base_deliver: the front door. Every message, good or bad, passes here before nta sees it.
+ * maddr is taken out of every Via: a response that follows it to where nothing can be sent is kept by nta as failed,
+ * and the ACK then aborts the process (nta.c:6105), two packets in all. Here also: what is counted per message, and the
+ * transport that a message came by, for those who ask while it is handled.
+ */
+#include "sipua/priv.h"
+#include "sipua/guard/guard.h"
+
+extern void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now);
+SIPUA_REAL(void, tport_base_deliver, (tport_t *self, msg_t *msg, su_time_t now))
+
+static void count(const msg_t *msg, const sip_t *sip)
+{
+	base_count(COUNTER_SIP_RX);
+	if (!sip)
+		return;
+	if (sip->sip_flags & MSG_FLG_TOOLARGE)
+		base_count(COUNTER_SIP_TOO_LARGE);
+	else if (msg_has_error(msg) || sip->sip_error)
+		base_count(COUNTER_SIP_BAD);
+}
+
+static void strip_maddr(sip_t *sip)
+{
+	for (sip_via_t *v = sip->sip_via; v; v = v->v_next)
+		if (v->v_maddr) {
+			base_count(COUNTER_SIP_VIA_MADDR);
+			msg_header_remove_param(v->v_common, "maddr");
+		}
+}
+
+static void note_connection(tport_t *self)
+{
+	struct sipua_fd *f = sipua_fd_get(sipua_now.reading);
+
+	if (!f || !f->conn || !tport_is_secondary(self))
+		return;
+	f->conn->tport = self;
+	f->conn->messages++;
+	f->conn->last = base_mono_now();
+}
+
+void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
+{
+	sip_t *sip = sip_object(msg);
+
+	SIPUA_HIT(tport_base_deliver);
+	count(msg, sip);
+	if (sip && sip->sip_request)
+		strip_maddr(sip);
+	note_connection(self);
+	sipua_now.deliver_tport = self;
+	sipua_now.deliver_msg = msg;
+	real_tport_base_deliver(self, msg, now);
+	sipua_now.deliver_tport = NULL;
+	sipua_now.deliver_msg = NULL;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the overrides share: the table of Sofia's own descriptors, the connections, the gathered datagrams, and the
+ * count of how often each override was called. The state lives in libsipua; the overrides are linked into executables alone.
+ */
+#ifndef SIPUA_GUARD_H
+#define SIPUA_GUARD_H
+
+#include "postern/sipua.h"
+
+struct keys_tls;
+struct msg_s;
+struct tport_s;
+struct ssl_st;
+
+/* one row per override; `must_hit`: the canned exchange of the self-test calls it, the others must resolve to ours */
+#define SIPUA_OVERRIDES(X) \
+	X(su_root_yield, 0) X(su_duration, 1) X(su_getmsgsize, 1) X(su_getaddrinfo, 1) X(su_freeaddrinfo, 1) X(url_param, 1) \
+	X(tport_base_deliver, 1) X(tport_tsend, 1) X(tport_recv_event, 1) X(tport_bind_socket, 1) X(nta_msg_ackbye, 0) \
+	X(su_socket, 1) X(su_close, 1) X(sendto, 1) X(su_soerror, 1) X(su_vsend, 1) X(su_vrecv, 1) X(epoll_wait, 1) \
+	X(accept, 1) X(connect, 1) X(SSL_CTX_new, 1) X(SSL_CTX_use_certificate_file, 1) X(SSL_CTX_use_PrivateKey_file, 1) \
+	X(SSL_CTX_check_private_key, 1) X(SSL_CTX_load_verify_locations, 1) X(SSL_new, 1) X(SSL_set_bio, 1) X(SSL_connect, 1) \
+	X(SSL_accept, 1) X(SSL_read, 1) X(SSL_write, 1) X(SSL_shutdown, 0) X(SSL_get1_peer_certificate, 1) X(BIO_new_socket, 1) \
+	X(BIO_free, 0)
+
+enum sipua_override {
+#define X(name, must_hit) SIPUA_O_##name,
+	SIPUA_OVERRIDES(X)
+#undef X
+	SIPUA_OVERRIDES_COUNT
+};
+extern unsigned long sipua_guard_hits[SIPUA_OVERRIDES_COUNT];
+#define SIPUA_HIT(name) (sipua_guard_hits[SIPUA_O_##name]++)
+
+/** The next definition of a symbol after ours: the library's. A missing one is fatal. Defines `real_NAME`. */
+void *sipua_guard_real(const char *name);
+#define SIPUA_REAL(ret, name, args) \
+	static ret (*real_##name) args; \
+	__attribute__((constructor(101))) static void resolve_##name(void) { real_##name = (ret (*) args)sipua_guard_real(#name); }
+
+enum sipua_fd_kind {
+	SIPUA_FD_NONE,             /* not Sofia's: overrides pass it through */
+	SIPUA_FD_NEW,              /* a stream socket of Sofia's, not connected yet */
+	SIPUA_FD_UDP,
+	SIPUA_FD_LISTEN,
+	SIPUA_FD_CONN
+};
+/* a TCP or TLS connection */
+struct sipua_conn {
+	int fd;
+	struct sipua *ua;
+	unsigned listener;
+	bool incoming, tls, handshaken;
+	union base_addr peer;
+	struct mono since, last;
+	unsigned long messages;
+	const struct tport_s *tport; /* known from the first message on */
+	char subjects[512];        /* of the verified client certificate */
+	struct list_node link;
+	struct hash_node by_source;
+};
+struct sipua_fd {
+	uint8_t kind;
+	struct sipua *ua;
+	unsigned listener;
+	struct sipua_conn *conn;
+};
+/** Entry of a descriptor; NULL where it is not Sofia's. */
+struct sipua_fd *sipua_fd_get(int fd);
+/** Enter a descriptor; NULL where memory is short. */
+struct sipua_fd *sipua_fd_set(int fd, enum sipua_fd_kind kind, struct sipua *ua, unsigned listener);
+/** Forget it, with its connection. */
+void sipua_fd_clear(int fd);
+
+/* connections: conn.c */
+struct sipua_conn *sipua_conn_new(struct sipua_fd *f, int fd, const union base_addr *peer, bool incoming);
+/** May one more come from there? Counts a refusal. */
+bool sipua_conn_admit(struct sipua *ua, const union base_addr *source);
+struct sipua_conn *sipua_conn_of_tport(const struct tport_s *tp);
+void sipua_conn_watch(struct sipua *ua);
+void sipua_conns_drop(struct sipua *ua);
+
+/* what is going on in the library right now; it runs on one thread */
+struct sipua_guard_now {
+	struct sipua *ua;          /* adding a listener, or sending */
+	unsigned listener;
+	int fd;                    /* listener: descriptor handed in, -1 otherwise */
+	const struct tport_s *deliver_tport;
+	const struct msg_s *deliver_msg;
+	int reading;               /* descriptor read last */
+	int bio_fd;                /* descriptor of the last BIO */
+	const char *canon;         /* name of the destination of the message being sent */
+	const char *host;          /* its numeric address */
+	const struct tport_s *sending; /* transport that it was given to */
+};
+extern struct sipua_guard_now sipua_now;
+extern _Thread_local bool sipua_loop_thread; /* the thread that made an agent: datagrams are gathered and sent there alone */
+extern bool sipua_guard_passed; /* the self-test has passed */
+
+/** The agent and listener that a transport of Sofia's belongs to. */
+bool sipua_listener_of(const struct tport_s *tp, struct sipua **ret_ua, unsigned *ret_listener);
+/** TLS for the connection that is being made: by the name that route.c chose. */
+const struct sipua_tls_dest *sipua_tls_dest_by_canon(struct sipua *ua, const char *canon);
+/** Server side of a listener. */
+struct keys_tls *sipua_tls_of_listener(struct sipua *ua, unsigned listener);
+/** Called by the ackbye override. */
+void sipua_fork_2xx_of(void *agent_magic, struct msg_s *msg);
+
+/* gathered datagrams: udp.c */
+/** Queue a datagram; false where it does not fit even into an empty queue. */
+bool sipua_udp_queue(int fd, const struct iovec *iov, size_t n, const struct sockaddr *to, socklen_t to_len);
+/** The hooks of this turn have run (media commands are on their way): what was queued may leave. */
+void sipua_udp_turn_ended(void *unused);
+/** Called before each wait of a loop: flush where it is time. True where the wait must not last. */
+bool sipua_udp_before_wait(int timeout_ms);
+/** Send what was queued. True where an error must be told to the library (sipua_udp_report has been scheduled). */
+bool sipua_udp_flush(void);
+/** Next datagram of a socket: its length, or -1 with errno. */
+ssize_t sipua_udp_next(int fd);
+bool sipua_udp_pending(int fd);
+/** Copy it out and go on. */
+ssize_t sipua_udp_take(const struct iovec *iov, size_t n, struct sockaddr *from, socklen_t *from_len);
+
+#endif

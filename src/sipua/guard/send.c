@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tport_tsend. A response that cannot be sent must look sent, like a lost datagram: nta keeps it as failed otherwise
+ * and aborts at the next ACK (nta.c:6105); any local error of sending does it. Where a connection is gone the response
+ * goes the way of the Via (RFC 3261 18.2.2) before it is given up.
+ */
+#include "sipua/priv.h"
+#include "sipua/guard/guard.h"
+
+#include <sofia-sip/su_tagarg.h>
+
+typedef tport_t *send_f(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t tag, tag_value_t value, ...);
+static send_f *real_tport_tsend;
+
+__attribute__((constructor(101))) static void resolve(void)
+{
+	real_tport_tsend = (send_f *)sipua_guard_real("tport_tsend");
+}
+
+tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t tag, tag_value_t value, ...)
+{
+	struct sipua_guard_now outer = sipua_now;
+	const sip_t *sip = msg ? sip_object(msg) : NULL;
+	tport_t *r;
+	ta_list ta;
+
+	SIPUA_HIT(tport_tsend);
+	sipua_now.canon = tpn ? tpn->tpn_canon : NULL;
+	sipua_now.host = tpn ? tpn->tpn_host : NULL;
+	sipua_now.sending = self;
+	ta_start(ta, tag, value);
+	r = real_tport_tsend(self, msg, tpn, ta_tags(ta));
+	if (!r && self && tpn && sip && sip->sip_status && tport_is_secondary(self))
+		r = real_tport_tsend(tport_parent(self), msg, tpn, ta_tags(ta));
+	ta_end(ta);
+	sipua_now.canon = outer.canon;
+	sipua_now.host = outer.host;
+	sipua_now.sending = outer.sending;
+	if (r)
+		base_count(COUNTER_SIP_TX);
+	if (r || !self || !sip || !sip->sip_status)
+		return r;
+	base_count(COUNTER_SIP_RESPONSE_UNSENT);
+	return self;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Private to sipua: the agent's objects and what its files share. Sofia's types stay on this side.
+ * Dialogs are ours (nta's legs are not used): identifiers, route set and CSeq are kept once, in one place, and a
+ * dialog that is restored from a record is made like any other.
+ */
+#ifndef SIPUA_PRIV_H
+#define SIPUA_PRIV_H
+
+struct sipua;
+struct sipua_srv;
+struct sipua_cli;
+#define SU_ROOT_MAGIC_T void
+#define NTA_AGENT_MAGIC_T struct sipua
+#define NTA_INCOMING_MAGIC_T struct sipua_srv
+#define NTA_OUTGOING_MAGIC_T struct sipua_cli
+#include <sofia-sip/su.h>
+#include <sofia-sip/su_wait.h>
+#include <sofia-sip/nta.h>
+#include <sofia-sip/nta_tport.h>
+#include <sofia-sip/nta_stateless.h>
+#include <sofia-sip/tport.h>
+#include <sofia-sip/tport_tag.h>
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/sip_tag.h>
+#include <sofia-sip/sip_util.h>
+#include <sofia-sip/msg_addr.h>
+#include <sofia-sip/msg_header.h>
+
+#include "postern/keys.h"
+#include "postern/loop.h"
+#include "postern/sipua.h"
+
+#define SIPUA_BRANCH_SIZE 40   /* "z9hG4bK", 32 hex digits, NUL */
+#define SIPUA_T1X64_MS 32000
+
+/* one listener at work */
+struct sipua_tp {
+	tport_t *primary;
+	char ident[8];             /* "l0": what nta selects a transport by */
+	char *advertised;          /* host:port */
+	char *contact;             /* <sip:host:port;transport=x> */
+	char advertised_host[256];
+	uint16_t advertised_port;
+};
+
+/* what an outgoing TLS connection must be: connections are shared among requests of the same index alone */
+struct sipua_tls_dest {
+	struct keys_tls *tls;      /* referenced */
+	char name[256];            /* for SNI and the check; empty: the address */
+};
+
+struct sipua {
+	struct loop *loop;
+	su_root_t *root;
+	nta_agent_t *nta;
+	su_home_t home[1];
+	struct sipua_handlers handlers;
+	void *arg;
+	struct sipua_caps caps;
+	struct sipua_listener *lst;
+	struct sipua_tp *tp;
+	size_t n;
+	sip_user_agent_t *user_agent;
+	sip_server_t *server;
+	struct sipua_tls_dest *tls;
+	size_t ntls;
+	struct keys_tls *tls_default;
+	struct list_node srvs, clis, dialogs;
+	struct hash by_callid;     /* dialogs */
+	struct hash by_branch;     /* INVITEs of ours */
+	struct hash merged;        /* server transactions outside of a dialog */
+	struct sipua_figures figures;
+	unsigned trim_peak;        /* most transactions since the last trim */
+	struct loop_timer trim, watch;
+	struct list_node link;     /* among the agents of the process */
+	bool closing;
+};
+
+struct sipua_in {
+	struct sipua *ua;
+	msg_t *msg;                /* NULL: taken, answered or dropped */
+	sip_t *sip;
+	tport_t *tport;
+	struct sipua_path path;
+};
+
+struct sipua_srv {
+	struct sipua *ua;
+	nta_incoming_t *irq;
+	msg_t *msg;
+	sip_t *sip;
+	const struct sipua_srv_ops *ops;
+	void *arg;
+	struct sipua_path path;
+	tport_t *flow;             /* the connection that it came on; NULL: UDP */
+	struct list_node link;
+	struct hash_node merged;
+	int status;
+	bool in_merged, acked;
+};
+
+struct sipua_dialog {
+	struct sipua *ua;
+	su_home_t home[1];
+	const struct sipua_dialog_ops *ops;
+	void *arg;
+	sip_call_id_t *call_id;
+	sip_from_t *local;
+	sip_to_t *remote;
+	url_t *target;
+	sip_route_t *route;
+	uint32_t cseq_local, cseq_remote;
+	struct sipua_dest dest;
+	char dest_name[256];
+	bool confirmed, uas, pinned, linked;
+	tport_t *flow;             /* referenced: where the peer's last message came */
+	struct list_node link;
+	struct hash_node by_callid;
+	char *text;                /* printed form of the identifiers, made when asked for */
+	struct slice t_local, t_remote, t_target, t_route;
+};
+
+struct sipua_cli {
+	struct sipua *ua;
+	struct sipua_dialog *dialog; /* referenced */
+	nta_outgoing_t *orq;
+	const struct sipua_cli_ops *ops; /* NULL: nobody listens */
+	void *arg;
+	int status;
+	uint32_t cseq;
+	char branch[SIPUA_BRANCH_SIZE];
+	char *reason;              /* headers of the CANCEL */
+	struct list_node link;
+	struct hash_node by_branch;
+	struct loop_timer give_up; /* CANCEL sent, no final answer */
+	bool invite, wish_cancel, cancelled, acked, zombie;
+};
+
+struct sipua_msg {
+	struct sipua *ua;
+	msg_t *msg;
+	sip_t *sip;
+	struct sipua_dialog *dialog; /* request: referenced */
+	struct sipua_srv *srv;       /* response */
+	int status;
+};
+
+/* agent.c */
+extern struct list_node sipua_agents;
+/** Fill a path from a message that is being delivered. */
+void sipua_path_of(struct sipua *ua, const msg_t *msg, tport_t *tp, struct sipua_path *ret);
+/** The transport that delivers now, and its connection (NULL on UDP). */
+tport_t *sipua_delivering(struct sipua *ua, const msg_t *msg);
+
+/* front.c */
+int sipua_front(struct sipua *ua, nta_agent_t *nta, msg_t *msg, sip_t *sip);
+
+/* srv.c */
+int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret);
+uint32_t sipua_merge_key(const sip_t *sip);
+
+/* dialog.c */
+struct sipua_dialog *sipua_dialog_find(struct sipua *ua, const sip_t *sip);
+/** Remember the connection on which the peer speaks. */
+void sipua_dialog_flow(struct sipua_dialog *d, tport_t *conn);
+int sipua_dialog_of_response(struct sipua *ua, const sip_t *sip, const struct sipua_path *path, struct sipua_dialog **ret);
+
+/* route.c */
+struct sipua_way {
+	tport_t *conn;             /* an open connection; else url */
+	url_t url;
+	const char *ident;
+	char host[280], maddr[80], port[8];
+};
+int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct sipua_way *ret);
+
+/* cli.c */
+void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE]);
+/** A 2xx of an INVITE of ours with another To tag than the first. */
+void sipua_fork_2xx(struct sipua *ua, msg_t *msg);
+
+/* stray.c */
+void sipua_ack_bye(struct sipua *ua, const sip_t *sip, const struct sipua_path *path);
+
+/* msg.c */
+/** Put the CSeq in; the message is ready for nta then. */
+int sipua_msg_finish(struct sipua_msg *m, uint32_t cseq);
+
+static inline sip_t *sipua_sip(const struct wire_sip *s) { return (sip_t *)(uintptr_t)s; }
+static inline const struct wire_sip *sipua_wire(const sip_t *s) { return (const struct wire_sip *)s; }
+
+#endif

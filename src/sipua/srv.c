@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Server transactions (RFC 3261 sections 8.2, 13.3, 17.2). The state machine is nta's; here are its rules that a
+ * user must not break: one final answer, no provisional one after it, the transaction kept until the ACK.
+ */
+#include "sipua/priv.h"
+#include "sipua/guard/guard.h"
+
+#include <stdlib.h>
+
+const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s) { return sipua_wire(s->sip); }
+const struct sipua_path *sipua_srv_path(const struct sipua_srv *s) { return &s->path; }
+int sipua_srv_status(const struct sipua_srv *s) { return s->status; }
+
+void sipua_srv_bind(struct sipua_srv *s, const struct sipua_srv_ops *ops, void *arg)
+{
+	s->ops = ops;
+	s->arg = arg;
+}
+
+static void got_ack(struct sipua_srv *s, const sip_t *sip)
+{
+	if (s->status < 200 || s->status > 299 || s->acked)
+		return; /* ACK of a failure is the transaction's own affair */
+	s->acked = true;
+	if (s->ops && s->ops->ack)
+		s->ops->ack(s->arg, s, sipua_wire(sip));
+}
+
+/* nta tells ACK, CANCEL, and with sip == NULL that no ACK came */
+static int ack_cancel(struct sipua_srv *s, nta_incoming_t *irq, const sip_t *sip)
+{
+	(void)irq;
+	if (!sip || sip->sip_request->rq_method == sip_method_ack)
+		got_ack(s, sip);
+	else if (sip->sip_request->rq_method == sip_method_cancel && s->status < 200 && s->ops && s->ops->cancel)
+		s->ops->cancel(s->arg, s, sipua_wire(sip));
+	return 0;
+}
+
+static int keep_subjects(struct sipua_srv *s)
+{
+	char *copy;
+
+	if (slice_empty(s->path.tls_subjects))
+		return 0;
+	copy = su_strndup(msg_home(s->msg), s->path.tls_subjects.p, (isize_t)s->path.tls_subjects.n);
+	if (!copy)
+		return -ENOMEM;
+	s->path.tls_subjects.p = copy;
+	return 0;
+}
+
+static void enter(struct sipua_srv *s)
+{
+	struct sipua *ua = s->ua;
+
+	list_add_tail(&ua->srvs, &s->link);
+	ua->figures.srv++;
+	if (!s->sip->sip_to->a_tag) {
+		base_hash_add(&ua->merged, &s->merged, sipua_merge_key(s->sip));
+		s->in_merged = true;
+	}
+}
+
+int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret)
+{
+	struct sipua_srv *s = base_alloc(sizeof(*s));
+	char tag[33];
+
+	if (!s) {
+		sipua_in_reply(in, 500, NULL, NULL);
+		return -ENOMEM;
+	}
+	memset(s, 0, sizeof(*s));
+	s->ua = in->ua;
+	s->path = in->path;
+	sipua_srv_bind(s, ops, arg);
+	s->msg = msg_ref_create(in->msg);
+	s->sip = in->sip;
+	s->irq = nta_incoming_create(in->ua->nta, NULL, in->msg, in->sip, NTATAG_TPORT(in->tport), TAG_END());
+	in->msg = NULL;
+	if (!s->irq) {
+		msg_destroy(s->msg);
+		free(s);
+		return -ENOMEM;
+	}
+	keep_subjects(s);
+	if (tport_is_secondary(in->tport))
+		s->flow = tport_ref(in->tport);
+	enter(s);
+	if (!s->sip->sip_to->a_tag) {
+		base_random_token(tag, sizeof(tag));
+		nta_incoming_tag(s->irq, tag);
+	}
+	if (s->sip->sip_request->rq_method == sip_method_invite) {
+		nta_incoming_bind(s->irq, ack_cancel, s);
+		nta_incoming_treply(s->irq, SIP_100_TRYING, TAG_END());
+		s->status = 100;
+	}
+	*ret = s;
+	return 0;
+}
+
+int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
+{
+	int status = m->status, r;
+	msg_t *msg = m->msg;
+
+	if (m->srv != s || s->status >= 200) {
+		sipua_msg_free(m);
+		return ERR_WRONGSTATE;
+	}
+	m->msg = NULL;
+	sipua_msg_free(m);
+	if (nta_incoming_complete_response(s->irq, msg, status, NULL, TAG_END()) < 0) {
+		msg_destroy(msg);
+		return ERR_PROTO;
+	}
+	s->status = status;
+	r = nta_incoming_mreply(s->irq, msg);
+	return r < 0 ? ERR_GONE : 0;
+}
+
+int sipua_srv_reply(struct sipua_srv *s, int status, const char *phrase)
+{
+	struct sipua_msg *m;
+	int err = sipua_msg_response(s, status, phrase, &m);
+
+	return err ? err : sipua_srv_send(s, m);
+}
+
+void sipua_srv_free(struct sipua_srv *s)
+{
+	if (!s)
+		return;
+	if (s->status < 200)
+		sipua_srv_reply(s, 500, NULL);
+	nta_incoming_destroy(s->irq);
+	if (s->in_merged)
+		base_hash_del(&s->ua->merged, &s->merged);
+	list_del(&s->link);
+	s->ua->figures.srv--;
+	if (s->flow)
+		tport_unref(s->flow);
+	msg_destroy(s->msg);
+	free(s);
+}
