@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Matching of requests to trunks and of calls to routes, as design.md section 4 says, on documents as a user writes them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "postern/conf.h"
+#include "postern/ctl.h"
+#include "postern/peer.h"
+
+#define HEAD "{\"schema\":1,\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":24998}}," \
+	"{\"id\":\"peering\",\"media\":{\"address\":\"127.0.0.2\",\"address6\":\"::1\",\"port_min\":25000,\"port_max\":29998}}]," \
+	"\"listeners\":[{\"id\":\"cu\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":5060}," \
+	"{\"id\":\"ct\",\"realm\":\"core\",\"transport\":\"tcp\",\"address\":\"127.0.0.1\",\"port\":5060}," \
+	"{\"id\":\"pu\",\"realm\":\"peering\",\"transport\":\"udp\",\"address\":\"127.0.0.2\",\"port\":5060}," \
+	"{\"id\":\"p6\",\"realm\":\"peering\",\"transport\":\"udp\",\"address\":\"::1\",\"port\":5060}],"
+
+enum { CORE_UDP, CORE_TCP, PEER_UDP, PEER_UDP6 };
+
+static struct peer_set *set_of(const char *rest)
+{
+	char text[8192];
+	struct conf_errors *errs;
+	struct conf_doc *doc;
+	struct peer_set *s;
+	size_t i;
+
+	snprintf(text, sizeof text, HEAD "%s}", rest);
+	assert_int_equal(conf_errors_new(&errs), 0);
+	if (conf_parse(slice_str(text), ctl_schema, errs, &doc)) {
+		for (i = 0; conf_errors_at(errs, i); i++)
+			fprintf(stderr, "%s: %s\n", conf_errors_at(errs, i)->pointer, conf_errors_at(errs, i)->message);
+		fail();
+	}
+	assert_int_equal(peer_set_new(doc, &s), 0);
+	base_unref(doc);
+	base_unref(errs);
+	return s;
+}
+
+static const char *match(const struct peer_set *s, unsigned listener, int transport, const char *ip, uint16_t port, struct peer_view v)
+{
+	const struct peer_trunk *t;
+	union base_addr a;
+
+	assert_int_equal(base_addr_parse(slice_str(ip), port, &a), 0);
+	t = peer_match(s, listener, transport, &a, &v);
+	return t ? t->conf->id : "none";
+}
+
+static void sources_and_targets(void **state)
+{
+	size_t live = base_live();
+	struct peer_view v = { .to_user = SLICE("1"), .to_host = SLICE("h") };
+	struct peer_set *s = set_of("\"trunks\":["
+		"{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.10:5070;transport=udp\"},"
+		"{\"id\":\"two-1\",\"realm\":\"core\",\"target\":\"sip:127.0.0.11:5070;transport=udp\"},"
+		"{\"id\":\"two-2\",\"realm\":\"core\",\"target\":\"sip:127.0.0.11:5071;transport=udp\"},"
+		"{\"id\":\"wide\",\"realm\":\"core\",\"target\":\"sip:127.0.0.99\",\"sources\":[\"127.9.0.0/16\"]},"
+		"{\"id\":\"narrow\",\"realm\":\"core\",\"target\":\"sip:127.0.0.98\",\"sources\":[\"127.9.8.0/24\"]},"
+		"{\"id\":\"port\",\"realm\":\"core\",\"target\":\"sip:127.0.0.97\",\"sources\":[\"127.9.8.0/24:6060\"]},"
+		"{\"id\":\"other\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.10:5070\"},"
+		"{\"id\":\"six\",\"realm\":\"peering\",\"target\":\"sip:[::1]:5090\"}]");
+
+	assert_string_equal(match(s, CORE_UDP, 0, "127.0.0.10", 5070, v), "a");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.0.0.10", 9999, v), "a");     /* alone with its address */
+	assert_string_equal(match(s, CORE_TCP, 1, "127.0.0.10", 40000, v), "a");
+	assert_string_equal(match(s, PEER_UDP, 0, "127.0.0.10", 5070, v), "other"); /* the listener's realm decides */
+	assert_string_equal(match(s, CORE_UDP, 0, "127.0.0.11", 5071, v), "two-2");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.0.0.11", 5070, v), "two-1");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.0.0.11", 5072, v), "none");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.9.1.1", 1, v), "wide");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.9.8.1", 1, v), "narrow");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.9.8.1", 6060, v), "port");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.8.8.1", 6060, v), "none");
+	assert_string_equal(match(s, PEER_UDP6, 0, "::1", 5090, v), "six");
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
+static void narrowed_by_match(void **state)
+{
+	size_t live = base_live();
+	struct peer_set *s = set_of("\"trunks\":["
+		"{\"id\":\"any\",\"realm\":\"core\",\"target\":\"sip:127.0.0.20\",\"sources\":[\"127.7.0.0/16\"]},"
+		"{\"id\":\"tenant\",\"realm\":\"core\",\"target\":\"sip:127.0.0.21\",\"sources\":[\"127.7.0.0/16\"],\"match\":{\"to_host\":\"^tenant\\\\.example$\"}}]");
+	struct peer_view v = { .to_host = SLICE("tenant.example") };
+
+	assert_string_equal(match(s, CORE_UDP, 0, "127.7.0.1", 5060, v), "tenant");
+	v.to_host = SLICE("other.example");
+	assert_string_equal(match(s, CORE_UDP, 0, "127.7.0.1", 5060, v), "any");
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
+static const char *route(const struct peer_set *s, const char *from, struct peer_view v, unsigned *ret_n)
+{
+	static struct peer_hunt h;
+
+	if (peer_route(s, peer_trunk_find(s, from), &v, &h))
+		return "404";
+	if (ret_n)
+		*ret_n = h.n;
+	return h.trunk[0]->conf->id;
+}
+
+static void routes_and_groups(void **state)
+{
+	size_t live = base_live();
+	unsigned n = 0;
+	struct peer_view v = { .method = SLICE("INVITE"), .to_user = SLICE("+491"), .to_host = SLICE("h"), .from_user = SLICE("7"), .from_host = SLICE("f") };
+	struct peer_set *s = set_of("\"trunks\":["
+		"{\"id\":\"pbx\",\"realm\":\"core\",\"target\":\"sip:127.0.0.30\"},{\"id\":\"x\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.31\"},"
+		"{\"id\":\"y\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.32\"},{\"id\":\"z\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.33\"}],"
+		"\"trunk_groups\":[{\"id\":\"g\",\"members\":[{\"trunk\":\"y\",\"priority\":20,\"weight\":1},{\"trunk\":\"x\",\"priority\":10,\"weight\":1},{\"trunk\":\"inner\",\"priority\":30}]},"
+		"{\"id\":\"inner\",\"members\":[{\"trunk\":\"z\"}]}],"
+		"\"routes\":[{\"id\":\"late\",\"order\":50,\"from\":[\"pbx\"],\"to\":\"z\"},{\"id\":\"plus\",\"order\":10,\"from\":[\"pbx\"],\"match\":{\"to_user\":\"^\\\\+\"},\"to\":\"g\"},"
+		"{\"id\":\"same\",\"order\":10,\"from\":[\"pbx\"],\"match\":{\"to_user\":\"^\\\\+\"},\"to\":\"z\"},{\"id\":\"meth\",\"order\":5,\"match\":{\"method\":\"^MESSAGE$\"},\"to\":\"y\"}]");
+
+	assert_string_equal(route(s, "pbx", v, &n), "x");      /* lowest order, then first in the document; group by priority */
+	assert_int_equal(n, 3);
+	v.to_user = SLICE("110");
+	assert_string_equal(route(s, "pbx", v, NULL), "z");
+	assert_string_equal(route(s, "x", v, NULL), "404");
+	v.method = SLICE("MESSAGE");
+	assert_string_equal(route(s, "x", v, NULL), "y");
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
+static void targets_find_their_listener(void **state)
+{
+	size_t live = base_live();
+	struct peer_set *s = set_of("\"trunks\":["
+		"{\"id\":\"u\",\"realm\":\"core\",\"target\":\"sip:127.0.0.40\"},{\"id\":\"t\",\"realm\":\"core\",\"target\":\"sip:127.0.0.41:5061;transport=tcp\"},"
+		"{\"id\":\"six\",\"realm\":\"peering\",\"target\":\"sip:[::1]:5070\"},{\"id\":\"none\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.42;transport=tcp\"},"
+		"{\"id\":\"name\",\"realm\":\"core\",\"target\":\"sip:pbx.example\"},"
+		"{\"id\":\"via\",\"realm\":\"core\",\"target\":\"sip:pbx2.example\",\"outbound_proxy\":[\"sip:127.0.0.43:5080\"]}]");
+	const struct peer_target *g;
+
+	assert_int_equal(peer_trunk_find(s, "u")->target[0].listener, CORE_UDP);
+	assert_int_equal(base_addr_port(&peer_trunk_find(s, "u")->target[0].addr), 5060);
+	assert_int_equal(peer_trunk_find(s, "t")->target[0].listener, CORE_TCP);
+	assert_int_equal(peer_trunk_find(s, "six")->target[0].listener, PEER_UDP6);
+	assert_int_equal(peer_trunk_find(s, "none")->target[0].listener, -1);
+	assert_int_equal(peer_trunk_find(s, "name")->target[0].addr.sa.sa_family, AF_UNSPEC);
+	g = &peer_trunk_find(s, "via")->target[0];
+	assert_string_equal(g->host, "pbx2.example");          /* the Request-URI stays */
+	assert_int_equal(base_addr_port(&g->addr), 5080);
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sources_and_targets), cmocka_unit_test(narrowed_by_match),
+		cmocka_unit_test(routes_and_groups), cmocka_unit_test(targets_find_their_listener),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
