@@ -39,13 +39,31 @@ static bool same(const json_t *a, const json_t *b)
 	return json_equal((json_t *)(uintptr_t)a, (json_t *)(uintptr_t)b);
 }
 
+/** The option's name as people say it: `probe.enabled` of /trunks/3/probe/enabled. */
+static void option_name(const struct parse *p, char *buf, size_t size)
+{
+	const char *s = p->path.p, *key;
+	struct text t = text_on(buf, size);
+	size_t n, skip;
+
+	for (skip = 0; (key = strchr(s, '/')); s = key + n + 1, skip++) {
+		n = strcspn(key + 1, "/");
+		if (skip < 1 || (key[1] >= '0' && key[1] <= '9'))
+			continue;
+		text_add(&t, "%s", t.n ? "." : "");
+		text_slice(&t, (struct slice){ key + 1, n });
+	}
+}
+
 static void warn_later(struct parse *p, const struct conf_row *row, const json_t *v)
 {
 	json_t *def = conf_doc_default(p->doc, row), *now = row->now ? json_loads(row->now, 0, NULL) : NULL;
 	bool zero = !row->def && ((json_is_array(v) && !json_array_size(v)) || json_is_false(v) || (json_is_integer(v) && !json_integer_value(v)));
+	char name[128];
 
+	option_name(p, name, sizeof name);
 	if (!p->builtin && !zero && !(def && same(def, v)) && !listed(now, v))
-		conf_warn(p->errs, p->path.p, "option \"%s\" is accepted, but this build does not act on it yet", row->key);
+		conf_warn(p->errs, p->path.p, "option %s is accepted, but this build does not act on it yet", name);
 	json_decref(now);
 }
 
@@ -174,6 +192,8 @@ static void parse_default(struct parse *p, const struct conf_row *row, char *at)
 
 static void parse_row(struct parse *p, const struct conf_row *row, json_t *v, char *at)
 {
+	size_t errors;
+
 	if (json_is_null(v)) {
 		if (!(row->flags & CONF_NULL))
 			conf_error(p->errs, p->path.p, "must not be null; leave the key out for its default");
@@ -189,13 +209,14 @@ static void parse_row(struct parse *p, const struct conf_row *row, json_t *v, ch
 		parse_default(p, row, at);
 		return;
 	}
+	errors = conf_errors_count(p->errs);
 	if (row->flags & CONF_ALONE)
 		parse_alone(p, row, v, at);
 	else if (row->type == CONF_LIST)
 		parse_list(p, row, v, at);
 	else if (!parse_scalar(p, row, row->type, v, at + row->at))
 		parse_default(p, row, at);
-	if (row->flags & CONF_LATER)
+	if (row->flags & CONF_LATER && errors == conf_errors_count(p->errs))
 		warn_later(p, row, v);
 }
 

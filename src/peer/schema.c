@@ -120,7 +120,7 @@ static const struct conf_row listener_rows[] = {
 };
 
 const struct conf_collection peer_schema_listeners = {
-	.name = "listeners", .one = "listener", .rows = listener_rows, .size = sizeof(struct peer_listener_conf), .check = peer_schema_check_listeners, .most = 256,
+	.name = "listeners", .one = "listener", .rows = listener_rows, .size = sizeof(struct peer_listener_conf), .check = peer_schema_check_listeners, .most = 200,
 	.doc = "Sockets that SIP comes in at, and that it leaves from.",
 };
 

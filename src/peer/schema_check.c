@@ -9,9 +9,6 @@
 #include "postern/keys.h"
 #include "postern/peer.h"
 
-#define EPHEMERAL_MIN 32768 /* net.ipv4.ip_local_port_range as Linux comes */
-#define EPHEMERAL_MAX 60999
-
 const char *peer_schema_at(const struct conf_doc *doc, const struct conf_collection *c, const void *obj, const char *key, char buf[static PEER_AT_MOST])
 {
 	struct text t = text_on(buf, PEER_AT_MOST);
@@ -114,27 +111,17 @@ static void realm_addresses(const struct conf_doc *doc, const struct peer_realm_
 	}
 }
 
-static void realm_ports(const struct conf_doc *doc, const struct peer_realm_conf *r, int64_t max_calls, struct conf_errors *errs)
+/* Whether they are enough, and free on this machine, is for the one that opens them to say. */
+static void realm_ports(const struct conf_doc *doc, const struct peer_realm_conf *r, struct conf_errors *errs)
 {
 	char at[PEER_AT_MOST];
-	int64_t pairs;
 
 	if (!r->ports.port_min || !r->ports.port_max)
 		return;
 	if (r->ports.port_min % 2)
 		conf_error(errs, peer_schema_at(doc, &peer_schema_realms, r, "media/port_min", at), "must be even: RTP takes even ports (RFC 3550 section 11)");
-	if (r->ports.port_min >= r->ports.port_max) {
+	if (r->ports.port_min >= r->ports.port_max)
 		conf_error(errs, peer_schema_at(doc, &peer_schema_realms, r, "media/port_max", at), "must be greater than port_min, which is %lld", (long long)r->ports.port_min);
-		return;
-	}
-	peer_schema_at(doc, &peer_schema_realms, r, "media/port_max", at);
-	if (r->ports.port_max >= EPHEMERAL_MIN && r->ports.port_min <= EPHEMERAL_MAX)
-		conf_warn(errs, at, "the range overlaps %d-%d, which the system gives to other programs: stay below, or reserve it (net.ipv4.ip_local_reserved_ports)",
-			EPHEMERAL_MIN, EPHEMERAL_MAX);
-	/* a last even port without its odd one is half a pair */
-	pairs = (r->ports.port_max + 1 - r->ports.port_min) / 2;
-	if (pairs < max_calls)
-		conf_warn(errs, at, "the range has %lld port pairs, fewer than system.max_calls, which is %lld: each stream of a call takes one", (long long)pairs, (long long)max_calls);
 }
 
 static bool ports_overlap(const struct peer_realm_conf *a, const struct peer_realm_conf *b)
@@ -161,12 +148,11 @@ static void realm_overlaps(const struct conf_doc *doc, const void *const *obj, s
 void peer_schema_check_realms(const struct conf_doc *doc, struct conf_errors *errs)
 {
 	size_t n, i;
-	const struct peer_system_conf *s = conf_objects(doc, &peer_schema_system, &n)[0];
 	const void *const *obj = conf_objects(doc, &peer_schema_realms, &n);
 
 	for (i = 0; i < n; i++) {
 		realm_addresses(doc, obj[i], errs);
-		realm_ports(doc, obj[i], s->max_calls, errs);
+		realm_ports(doc, obj[i], errs);
 		realm_overlaps(doc, obj, i, errs);
 	}
 }
@@ -218,7 +204,7 @@ static void listener_clashes(const struct conf_doc *doc, const void *const *obj,
 		bool within = l->port && l->port >= r->ports.port_min && l->port <= (r->ports.port_max | 1);
 
 		if (within && (same_address(l->address, r->ports.address) || same_address(l->address, r->ports.address6)))
-			conf_error(errs, at, "is within the media ports %lld-%lld of realm \"%s\" on the same address", (long long)r->ports.port_min, (long long)r->ports.port_max, r->id ? r->id : "?");
+			conf_warn(errs, at, "is within the media ports %lld-%lld of realm \"%s\" on the same address, which loses that port", (long long)r->ports.port_min, (long long)r->ports.port_max, r->id ? r->id : "?");
 	}
 }
 
