@@ -28,6 +28,7 @@ struct call_stream {
 struct call_leg {
 	struct call *call;
 	struct sipua_dialog *dialog;   /* NULL: never was one, or done with */
+	char *call_id;                 /* of a dialog that a former engine had and we do not; else NULL */
 	const struct peer_trunk *trunk;
 	const struct media_profile_conf *media;
 	unsigned listener;

@@ -40,7 +40,7 @@ static void time_field(struct text *t, const char *name, int64_t ms)
 
 static struct slice call_id_of(const struct call_leg *l)
 {
-	return l->dialog ? sipua_dialog_call_id(l->dialog) : (struct slice){ NULL, 0 };
+	return l->dialog ? sipua_dialog_call_id(l->dialog) : slice_str(l->call_id);
 }
 
 static void add_targets(struct text *t, const struct call *c)

@@ -67,6 +67,7 @@ static void call_destroy(void *obj)
 	for (i = 0; i < 2; i++) {
 		sipua_cli_free(c->leg[i].bye);
 		sipua_dialog_free(c->leg[i].dialog);
+		free(c->leg[i].call_id);
 		call_text_clear(&c->leg[i].sdp_in);
 		call_text_clear(&c->leg[i].sdp_out);
 	}

@@ -31,7 +31,8 @@ static const struct row rows[] = {
 };
 
 #define BUCKETS 128u
-static const struct row *bucket[BUCKETS][3];
+#define DEPTH   8u
+static const struct row *bucket[BUCKETS][DEPTH];
 
 static unsigned name_hash(struct slice n)
 {
@@ -50,7 +51,7 @@ static void table_init(void)
 		const struct row **b = bucket[name_hash(slice_str(rows[i].name))];
 
 		for (k = 0; b[k]; k++)
-			must(k + 1 < ARRAY_LEN(bucket[0]));
+			must(k + 1 < DEPTH);
 		b[k] = &rows[i];
 	}
 }
@@ -67,7 +68,7 @@ static const struct row *row_of(struct slice name)
 		ready = true;
 	}
 	b = bucket[name_hash(name)];
-	for (k = 0; k < ARRAY_LEN(bucket[0]) && b[k]; k++)
+	for (k = 0; k < DEPTH && b[k]; k++)
 		if (slice_eq_nocase(slice_str(b[k]->name), name))
 			return b[k];
 	return &carry;
@@ -96,7 +97,7 @@ static bool host_is_invalid(struct slice host)
 /** One address with its host replaced; parameters behind stay. A tel: or unreadable one stays as it is, unless it names a host. */
 static void hide_address(struct text *out, struct slice one, struct slice host)
 {
-	struct wire_addr a;
+	struct wire_addr a = { .display = { NULL, 0 } };
 	const char *end = one.p + one.n, *rest;
 
 	if (wire_addr_parse(one, &a) || !a.uri.host.n) {

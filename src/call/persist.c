@@ -120,7 +120,10 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 		return ERR_FULL;
 	if (leg_media(l, r))
 		return ERR_TORN;
-	return r->confirmed ? sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog) : 0;
+	if (r->confirmed)
+		return sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog);
+	l->call_id = base_dup(r->call_id);
+	return l->call_id ? 0 : ERR_FULL;
 }
 
 static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r)
@@ -134,8 +137,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->serial = r->serial;
 	c->slot = slot;
 	c->state = CALL_UP;
-	c->status = c->tried.status = 200;
-	c->start_ms = r->start_ms;
+	c->status = c->tried.status = r->answer_ms ? 200 : 0;
+	c->start_ms = c->tried.start_ms = r->start_ms;
 	c->ringing_ms = r->ringing_ms;
 	c->answer_ms = r->answer_ms;
 	c->from = base_dup(r->from);

@@ -98,9 +98,11 @@ static struct slice host_only(const char *hostport)
 /** Display name as it stood, with its quotes, and a blank. */
 static void add_display(struct text *t, struct slice d)
 {
+	char buf[512];
+
 	if (d.n) {
 		text_add(t, "\"");
-		text_slice(t, d);
+		text_slice(t, wire_unfold(d, buf, sizeof buf));
 		text_add(t, "\" ");
 	}
 }
