@@ -17,7 +17,6 @@
 #define RETRY_MS 20            /* the channel was full */
 #define FLUSH_BYTES (LOOP_CHAN_MAX - 1024)
 #define GEN_STEP 256
-#define CLIENTS_MAX 4
 
 struct want_cell {
 	struct list_node node;         /* in `unsent` or `sent`, by sequence; unlinked: applied */
@@ -45,9 +44,6 @@ struct media_client {
 	void *arg;
 	uint8_t body[FLUSH_BYTES + MEDIA_CMD_MAX];
 };
-
-/* Hooks of a loop cannot be taken back: they live here and find no client after its end. */
-static struct hook { struct loop *loop; struct media_client *client; } hooks[CLIENTS_MAX];
 
 static void cell_unlink(struct want_cell *c)
 {
@@ -122,28 +118,10 @@ static void lazy_due(void *arg)
 
 static void turn_end(void *arg)
 {
-	struct hook *h = arg;
+	struct media_client *c = arg;
 
-	if (h->client && h->client->hurry)
-		flush(h->client);
-}
-
-static int hook_add(struct media_client *c)
-{
-	int free_at = -1;
-
-	for (int i = 0; i < CLIENTS_MAX; i++) {
-		if (hooks[i].loop == c->loop && !hooks[i].client) {
-			hooks[i].client = c;
-			return 0;
-		}
-		if (!hooks[i].loop && free_at < 0)
-			free_at = i;
-	}
-	if (free_at < 0)
-		return ERR_FULL;
-	hooks[free_at] = (struct hook){ c->loop, c };
-	return loop_at_turn_end(c->loop, turn_end, &hooks[free_at]);
+	if (c->hurry)
+		flush(c);
 }
 
 static void cell_push(struct media_client *c, uint32_t slot)
@@ -247,7 +225,7 @@ int media_client_new(const struct media_client_params *p, struct media_client **
 		c->cell[i].gen = w.gen;
 	}
 	if (!err)
-		err = hook_add(c);
+		err = loop_at_turn_end(p->loop, turn_end, c);
 	if (!err)
 		err = loop_chan_open(p->loop, p->chan_fd, client_message, c, &c->chan);
 	if (err)
@@ -268,9 +246,7 @@ void media_client_free(struct media_client *c)
 {
 	if (!c)
 		return;
-	for (int i = 0; i < CLIENTS_MAX; i++)
-		if (hooks[i].client == c)
-			hooks[i].client = NULL;
+	loop_at_turn_end_del(c->loop, turn_end, c);
 	loop_timer_stop(&c->lazy);
 	loop_chan_close(c->chan);
 	media_pool_free(c->pool);

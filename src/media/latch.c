@@ -10,18 +10,42 @@
  */
 #include "media/latch.h"
 
+static uint64_t candidate_key(const union base_addr *a)
+{
+	uint64_t key;
+
+	if (a->sa.sa_family == AF_INET) {
+		memcpy(&key, a, sizeof(key)); /* family, port, address: exact */
+		return key;
+	}
+	/* two sources with one key would have to continue each other's sequence to gain anything */
+	return (uint64_t)base_hash_bytes(&a->in6.sin6_addr, 16, 1) << 32 | base_hash_bytes(&a->in6.sin6_addr, 16, 2 + a->in6.sin6_port);
+}
+
+/* One more packet of this source: has it sent enough in a row? The source moves to the front, the one heard longest ago falls out. */
 static bool candidate_counts(struct media_latch *l, const union base_addr *from, struct media_probe pkt)
 {
-	uint16_t step = (uint16_t)(pkt.seq - l->seq);
-	bool same = l->count && l->candidate.sa.sa_family == from->sa.sa_family && media_addr_same(&l->candidate, from);
+	struct media_candidate c = { .key = candidate_key(from) }, *list = l->candidate;
+	unsigned i = 0;
+	uint16_t step;
 
-	if (!same || (!pkt.raw && (pkt.ssrc != l->ssrc || step < 1 || step > 3))) {
-		l->candidate = *from;
-		l->ssrc = pkt.ssrc;
-		l->count = 0;
+	while (i < l->ncandidates && list[i].key != c.key)
+		i++;
+	if (i < l->ncandidates) {
+		step = (uint16_t)(pkt.seq - list[i].seq);
+		if (pkt.raw || (pkt.ssrc == list[i].ssrc && step >= 1 && step <= 3))
+			c.count = list[i].count;
+	} else if (l->ncandidates < MEDIA_LATCH_CANDIDATES) {
+		l->ncandidates++;
+	} else {
+		i--;
 	}
-	l->seq = pkt.seq;
-	return ++l->count >= MEDIA_LATCH_PACKETS;
+	c.ssrc = pkt.ssrc;
+	c.seq = pkt.seq;
+	c.count++;
+	memmove(&list[1], &list[0], i * sizeof(list[0]));
+	list[0] = c;
+	return c.count >= MEDIA_LATCH_PACKETS;
 }
 
 static enum media_verdict latch_set(struct media_latch *l, enum media_latch_state state, const union base_addr *from, int64_t now_us)
@@ -29,7 +53,7 @@ static enum media_verdict latch_set(struct media_latch *l, enum media_latch_stat
 	l->state = state;
 	l->source = *from;
 	l->last_us = now_us;
-	l->count = 0;
+	l->ncandidates = 0;
 	return MEDIA_MOVED;
 }
 
@@ -43,7 +67,7 @@ static enum media_verdict latch_other(struct media_latch *l, const union base_ad
 	else if (l->state != MEDIA_LATCH_NONE)
 		silence_us = MEDIA_LATCH_SILENCE_US;
 	if (now_us - l->last_us < silence_us) {
-		l->count = 0; /* consistent after the silence, not before */
+		l->ncandidates = 0; /* consistent after the silence, not before */
 		return MEDIA_REFUSE;
 	}
 	return candidate_counts(l, from, pkt) ? MEDIA_MOVED : MEDIA_REFUSE;
@@ -56,13 +80,13 @@ enum media_verdict media_latch_packet(struct media_latch *l, const union base_ad
 		if (l->state != MEDIA_LATCH_SIGNALLED)
 			return latch_set(l, MEDIA_LATCH_SIGNALLED, from, now_us);
 		l->last_us = now_us;
-		l->count = 0;
+		l->ncandidates = 0;
 		return MEDIA_ACCEPT;
 	}
 	if (l->strict)
 		return MEDIA_REFUSE;
 	if (l->state >= MEDIA_LATCH_MOVED && media_addr_same(&l->source, from)) {
-		l->count = 0;
+		l->ncandidates = 0;
 		if (l->state == MEDIA_LATCH_MOVED && now_us - l->moved_us >= MEDIA_LATCH_PRIORITY_US)
 			return latch_set(l, MEDIA_LATCH_LEARNED, from, now_us); /* the new address never came: it is still the old one */
 		l->last_us = now_us;
@@ -70,10 +94,8 @@ enum media_verdict media_latch_packet(struct media_latch *l, const union base_ad
 	}
 	if (latch_other(l, from, pkt, now_us) == MEDIA_REFUSE)
 		return MEDIA_REFUSE;
-	if (!media_addr_usable(from) || own(arg, from)) {
-		l->count = 0;
+	if (!media_addr_usable(from) || own(arg, from))
 		return MEDIA_REFUSE;
-	}
 	return latch_set(l, MEDIA_LATCH_LEARNED, from, now_us);
 }
 
@@ -86,7 +108,7 @@ void media_latch_signal(struct media_latch *l, const union base_addr *remote, bo
 	if (!same) {
 		l->signalled = *remote;
 		l->moved_us = now_us;
-		l->count = 0;
+		l->ncandidates = 0;
 		if (l->state == MEDIA_LATCH_LEARNED && remote->sa.sa_family && media_addr_same(&l->source, remote))
 			l->state = MEDIA_LATCH_SIGNALLED;
 		else if (l->state != MEDIA_LATCH_NONE)

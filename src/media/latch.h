@@ -6,10 +6,17 @@
 #include "media/slot.h"
 
 #define MEDIA_LATCH_PACKETS 3              /* consistent packets of an unsignalled source */
+#define MEDIA_LATCH_CANDIDATES 24          /* unsignalled sources that are watched at once */
 #define MEDIA_LATCH_SILENCE_US 2000000     /* before another source may take over */
 #define MEDIA_LATCH_MOVED_SILENCE_US 200000 /* the same, shortly after a signalled change */
 #define MEDIA_LATCH_PRIORITY_US 5000000    /* of a newly signalled address */
 #define MEDIA_LATCH_RTCP_SILENCE_US 15000000
+
+struct media_candidate {
+	uint64_t key;                  /* of its address and port */
+	uint32_t ssrc;
+	uint16_t seq, count;
+};
 
 struct media_latch {
 	enum media_latch_state state;
@@ -18,11 +25,9 @@ struct media_latch {
 	union base_addr source;        /* of the states MOVED and above */
 	int64_t last_us;               /* last packet of the source */
 	int64_t moved_us;              /* when the signalled address changed last */
-	/* a source that may become ours */
-	union base_addr candidate;
-	uint32_t ssrc;
-	uint16_t seq;
-	uint8_t count;
+	/* sources that may become ours, the latest first: so many that a sprayer does not push out a phone between two of its packets */
+	unsigned ncandidates;
+	struct media_candidate candidate[MEDIA_LATCH_CANDIDATES];
 };
 
 /* What of a packet matters. `raw` has no sequence: any packet is consistent with its predecessor. */

@@ -310,6 +310,7 @@ static bool rtcp_read(struct media_relay *r, struct media_flow *f, const struct 
 		if (c.type == 200 && c.len >= 20) {
 			report_blocks(f, c.body + 20, c.len - 20, c.count, r->now_us);
 			if (f->peer) {
+				flow_fresh(r, f->peer);
 				f->peer->sr_ntp = be32(c.body + 2);
 				f->peer->sr_us = r->now_us;
 			}
@@ -426,7 +427,7 @@ bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct
 	}
 	if (__builtin_expect(media_latch_settled(&f->latch, &in->from), 1)) {
 		f->latch.last_us = r->now_us;
-		f->latch.count = 0;
+		f->latch.ncandidates = 0;
 	} else if (!rtp_latch(r, f, in, &h)) {
 		return false;
 	}

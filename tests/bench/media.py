@@ -28,10 +28,14 @@ def start(o, name, calls, folder):
     flows = os.path.join(folder, f"{name}.flows")
     log = open(os.path.join(folder, f"{name}.log"), "w")
     if name == "rtpengine":
-        p = pinned(0, ["rtpengine", "--interface=127.0.0.1", "--listen-ng=127.0.0.1:27222", "--table=-1", "--foreground", "--log-stderr",
+        p = pinned(0, ["rtpengine", "--interface=127.0.0.1", "--listen-ng=127.0.0.1:27222", "--listen-cli=127.0.0.1:27223", "--table=-1", "--foreground", "--log-stderr",
                        "--log-level=3", "--port-min=40000", "--port-max=59998", "--num-threads=1"], log)
         time.sleep(1)
-        subprocess.run([sys.executable, os.path.join(HERE, "rtpengine.py"), "--ng", "127.0.0.1:27222", "-n", str(calls), "-o", flows], check=True)
+        try:
+            subprocess.run([sys.executable, os.path.join(HERE, "rtpengine.py"), "--ng", "127.0.0.1:27222", "-n", str(calls), "-o", flows], check=True)
+        except subprocess.CalledProcessError:
+            p.kill()
+            raise
     else:
         p = pinned(0, [os.path.join(o.bin, "relay"), "-n", str(calls), "-o", flows, "-b", "20000" if name == "postern" else "28000",
                        *(["-g"] if name == "gathered" else [])], log)
@@ -61,6 +65,8 @@ def main():
                         process, flows = relays[n]
                         r = subprocess.run([os.path.join(o.bin, "rtpgen"), "-f", flows, "-d", o.d, "-w", "1", "-c", "1", "-P", str(process.pid)],
                                            check=True, capture_output=True, text=True)
+                        if process.poll() is not None:
+                            raise SystemExit(f"{n} ended: " + open(os.path.join(folder, f"{n}.log")).read())
                         j = json.loads(r.stdout)
                         cost[n].append(j["cpu_us_per_packet"])
                         print(f"{n:10s} {r.stdout.strip()}", flush=True)

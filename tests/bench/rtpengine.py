@@ -53,7 +53,8 @@ def sdp(host, port):
 
 def place(reply):
     host = re.findall(r"c=IN IP4 (\S+)", reply)[-1]
-    return f"{host}:{re.search(r'm=audio (\d+)', reply).group(1)}"
+    port = re.search(r"m=audio (\d+)", reply).group(1)
+    return f"{host}:{port}"
 
 
 def main():

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The relay's decisions on single packets, without sockets: format, direction, latch, hijack, rate, RTCP, restart on the same memory. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "media/relay.h"
+#include "media/table.h"
+
+#define SLOTS 4
+#define T0 1000000000ll
+#define MS 1000
+
+static struct bed {
+	struct media_map_entry map[SLOTS];
+	struct media_header header;
+	struct media_slot *slots;
+	struct media_flow *flows;
+	struct media_own *own;
+	struct media_relay relay;
+	union base_addr a, b;          /* the peers of slots 0 and 1 */
+	uint32_t gen;
+	int64_t now_us;
+	struct media_out out;
+	uint8_t packet[256];
+} bed;
+
+static union base_addr addr(const char *host, uint16_t port)
+{
+	union base_addr a;
+
+	assert_int_equal(base_addr_parse(slice_str(host), port, &a), 0);
+	return a;
+}
+
+static void bed_relay(unsigned workers)
+{
+	free(bed.flows);
+	bed.flows = aligned_alloc(64, SLOTS * sizeof(*bed.flows));
+	memset(bed.flows, 0, SLOTS * sizeof(*bed.flows));
+	bed.relay = (struct media_relay){ .flows = bed.flows, .slots = bed.slots, .map = bed.map, .nslots = SLOTS, .workers = workers, .own = bed.own };
+	for (bed.relay.index = workers - 1; bed.relay.index > 0; bed.relay.index--)
+		media_relay_init(&bed.relay);
+	media_relay_init(&bed.relay);
+	media_relay_batch(&bed.relay, bed.now_us);
+}
+
+static void want(uint32_t slot, uint32_t flags, const union base_addr *remote, uint64_t pts)
+{
+	struct media_slot_want w = { .gen = bed.gen, .open = 1, .since_us = bed.now_us };
+
+	w.want.peer = (struct media_ref){ !slot, bed.gen };
+	w.want.flags = flags;
+	w.want.remote = *remote;
+	w.want.remote_rtcp = *remote;
+	base_addr_set_port(&w.want.remote_rtcp, (uint16_t)(base_addr_port(remote) + 1));
+	w.want.pts[0] = pts;
+	media_slot_put(&bed.slots[slot], &w);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&bed, 0, sizeof(bed));
+	bed.slots = aligned_alloc(64, SLOTS * sizeof(*bed.slots));
+	memset(bed.slots, 0, SLOTS * sizeof(*bed.slots));
+	for (int i = 0; i < SLOTS; i++)
+		bed.map[i] = (struct media_map_entry){ .addr = addr("127.0.0.1", (uint16_t)(20000 + 2 * i)), .ok = 1 };
+	assert_int_equal(media_own_new(bed.map, SLOTS, &bed.own), 0);
+	bed.now_us = T0;
+	bed.gen = 5;
+	bed.a = addr("192.0.2.1", 4000);
+	bed.b = addr("198.51.100.1", 6000);
+	bed_relay(1);
+	want(0, MEDIA_RX | MEDIA_TX, &bed.a, 1);
+	want(1, MEDIA_RX | MEDIA_TX, &bed.b, 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	media_own_free(bed.own);
+	free(bed.slots);
+	free(bed.flows);
+	return 0;
+}
+
+static bool give(uint32_t slot, bool rtcp, const union base_addr *from, uint32_t n)
+{
+	struct media_in in = { .slot = slot, .rtcp = rtcp, .p = bed.packet, .n = n, .from = *from };
+
+	media_relay_batch(&bed.relay, bed.now_us);
+	return media_relay_packet(&bed.relay, &in, &bed.out);
+}
+
+static bool rtp(uint32_t slot, const union base_addr *from, uint8_t pt, uint32_t ssrc, uint16_t seq)
+{
+	memset(bed.packet, 0, sizeof(bed.packet));
+	bed.packet[0] = 0x80;
+	bed.packet[1] = pt;
+	bed.packet[2] = (uint8_t)(seq >> 8);
+	bed.packet[3] = (uint8_t)seq;
+	bed.packet[11] = (uint8_t)ssrc;
+	return give(slot, false, from, 172);
+}
+
+static void passes(void **state)
+{
+	uint32_t n = 0;
+
+	(void)state;
+	assert_true(rtp(0, &bed.a, 0, 1, 10));
+	assert_true(bed.out.slot == 1 && !bed.out.rtcp && bed.out.n == 172 && base_addr_eq(bed.out.to, &bed.b));
+	assert_true(rtp(1, &bed.b, 0, 2, 10));
+	assert_true(bed.out.slot == 0 && base_addr_eq(bed.out.to, &bed.a));
+	assert_int_equal(bed.slots[0].rx_packets, 1);
+	assert_int_equal(bed.slots[1].tx_packets, 1);
+	assert_int_equal(bed.slots[1].tx_bytes, 172);
+	/* formats: not agreed, no RTP, too short */
+	assert_false(rtp(0, &bed.a, 8, 1, 11));
+	assert_false(rtp(0, &bed.a, 100, 1, 11));
+	bed.packet[0] = 0x40;
+	assert_false(give(0, false, &bed.a, 172));
+	bed.packet[0] = 0x80;
+	assert_false(give(0, false, &bed.a, 11));
+	assert_int_equal(bed.slots[0].dropped_format, 4);
+	/* all payload types where none are named */
+	want(0, MEDIA_RX | MEDIA_TX, &bed.a, 0);
+	assert_true(rtp(0, &bed.a, 100, 1, 12));
+	/* an idle port */
+	assert_false(rtp(2, &bed.a, 0, 1, 1));
+	assert_int_equal(bed.relay.idle, 1);
+	/* the peer's generation is another: nothing goes there */
+	bed.gen++;
+	want(1, MEDIA_RX | MEDIA_TX, &bed.b, 1);
+	assert_false(rtp(0, &bed.a, 0, 1, 13));
+	assert_int_equal(bed.slots[1].tx_packets, 0);
+	for (int i = 0; i < 500; i++)
+		n += rtp(1, &bed.b, 0, 2, (uint16_t)(20 + i));
+	assert_int_equal(n, 0);
+}
+
+static void directions(void **state)
+{
+	(void)state;
+	want(0, MEDIA_TX, &bed.a, 1);
+	assert_false(rtp(0, &bed.a, 0, 1, 10));
+	assert_int_equal(bed.slots[0].dropped_direction, 1);
+	assert_int_equal(bed.slots[0].rx_packets, 0);
+	assert_true(rtp(1, &bed.b, 0, 2, 10));
+	want(0, MEDIA_RX, &bed.a, 1);
+	assert_false(rtp(1, &bed.b, 0, 2, 11));
+	assert_int_equal(bed.slots[0].tx_packets, 1);
+	assert_true(rtp(0, &bed.a, 0, 1, 11));
+	assert_true(bed.slots[0].last_rtp_us == T0);
+}
+
+/* Ten sources that are nobody's, each packet another SSRC and sequence. */
+static int spray(uint32_t slot, int n)
+{
+	int through = 0;
+
+	for (int i = 0; i < n; i++) {
+		union base_addr from = addr("203.0.113.9", (uint16_t)(1000 + i % 10));
+
+		through += rtp(slot, &from, 0, 50 + base_random_below(100), (uint16_t)base_random_below(65536));
+	}
+	return through;
+}
+
+static void hijack(void **state)
+{
+	union base_addr nat = addr("203.0.113.77", 31000), moved = addr("203.0.113.77", 31002);
+	int through = 0, sprayed = 0;
+
+	(void)state;
+	sprayed += spray(0, 50);                       /* before */
+	for (int i = 0; i < 400; i++) {                /* during the latch of a phone behind NAT, and after */
+		through += rtp(0, &nat, 0, 1, (uint16_t)(100 + i));
+		sprayed += spray(0, 10);
+		bed.now_us += 20 * MS;
+	}
+	assert_int_equal(sprayed, 0);
+	assert_int_equal(through, 398);                /* the third packet latches */
+	assert_true(rtp(1, &bed.b, 0, 2, 1));
+	assert_true(base_addr_eq(bed.out.to, &nat));
+	assert_int_equal(bed.slots[0].dropped_source, 50 + 4000 + 2);
+	/* the phone moves: refused for two seconds, taken after three packets */
+	through = 0;
+	for (int i = 0; i < 110; i++) {
+		bed.now_us += 20 * MS;
+		through += rtp(0, &moved, 0, 1, (uint16_t)(500 + i));
+	}
+	assert_true(through >= 6 && through <= 12);
+	/* the signalled address takes it with one packet */
+	assert_true(rtp(0, &bed.a, 0, 9, 1));
+	assert_false(rtp(0, &moved, 0, 1, 700));
+	assert_true(rtp(1, &bed.b, 0, 2, 2));
+	assert_true(base_addr_eq(bed.out.to, &bed.a));
+}
+
+static void loops(void **state)
+{
+	union base_addr own = bed.map[1].addr, other = bed.map[2].addr, rtcp = other;
+
+	(void)state;
+	base_addr_set_port(&rtcp, (uint16_t)(base_addr_port(&other) + 1));
+	assert_true(media_own_has(bed.own, &own) && media_own_has(bed.own, &rtcp) && !media_own_has(bed.own, &bed.a));
+	/* a signalled address that is a port of this call: nowhere */
+	want(0, MEDIA_RX | MEDIA_TX, &own, 1);
+	assert_false(rtp(1, &bed.b, 0, 2, 1));
+	/* nor is one of our ports latched */
+	for (int i = 0; i < 5; i++)
+		assert_false(rtp(0, &other, 0, 1, (uint16_t)i));
+}
+
+static void rates(void **state)
+{
+	int through = 0;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		through += rtp(0, &bed.a, 0, 1, (uint16_t)i);
+	assert_int_equal(through, 200);                /* the burst of a second */
+	assert_int_equal(bed.slots[0].dropped_rate, 800);
+	bed.now_us += 100 * MS;
+	through = 0;
+	for (int i = 0; i < 100; i++)
+		through += rtp(0, &bed.a, 0, 1, (uint16_t)(1000 + i));
+	assert_int_equal(through, 20);
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+static uint32_t sender_report(void)
+{
+	memset(bed.packet, 0, sizeof(bed.packet));
+	bed.packet[0] = 0x80;
+	bed.packet[1] = 200;
+	bed.packet[3] = 6;
+	put32(bed.packet + 8, 0xaaaabbbb);
+	put32(bed.packet + 12, 0xccccdddd);
+	return 28;
+}
+
+static uint32_t receiver_report(uint32_t lsr, uint32_t dlsr)
+{
+	memset(bed.packet, 0, sizeof(bed.packet));
+	bed.packet[0] = 0x81;
+	bed.packet[1] = 201;
+	bed.packet[3] = 7;
+	put32(bed.packet + 24, lsr);
+	put32(bed.packet + 28, dlsr);
+	return 32;
+}
+
+static void rtcp_passes(void **state)
+{
+	union base_addr a1 = addr("192.0.2.1", 4001), b1 = addr("198.51.100.1", 6001), nat = addr("192.0.2.1", 40001), evil = addr("203.0.113.1", 4001);
+
+	(void)state;
+	assert_true(give(0, true, &a1, sender_report()));
+	assert_true(bed.out.slot == 1 && bed.out.rtcp && base_addr_eq(bed.out.to, &b1));
+	/* B answers 150 ms later, of which it held the report for 125 ms: 25 ms of round trip between us and B */
+	bed.now_us += 150 * MS;
+	assert_true(give(1, true, &b1, receiver_report(0xbbbbcccc, 65536 / 8)));
+	assert_int_equal(bed.slots[1].round_trip_us, 25000);
+	assert_int_equal(bed.slots[1].rtcp_rx, 1);
+	assert_int_equal(bed.slots[0].rtcp_tx, 1);
+	/* others, and what is no RTCP */
+	assert_false(give(0, true, &evil, receiver_report(0, 0)));
+	assert_int_equal(bed.slots[0].dropped_source, 1);
+	bed.packet[3] = 200;
+	assert_false(give(0, true, &a1, 32));
+	assert_false(give(0, true, &a1, 3));
+	assert_int_equal(bed.slots[0].dropped_format, 2);
+	/* hold stops RTP, RTCP goes on */
+	want(0, 0, &bed.a, 1);
+	assert_true(give(0, true, &a1, receiver_report(0, 0)));
+	/* another port of the same host is learned where the signalled one was silent */
+	bed.now_us += 16000 * MS;
+	assert_true(give(0, true, &nat, receiver_report(0, 0)));
+	assert_true(give(1, true, &b1, receiver_report(0, 0)));
+	assert_true(base_addr_eq(bed.out.to, &nat));
+}
+
+static void rtcp_muxed(void **state)
+{
+	(void)state;
+	want(0, MEDIA_RX | MEDIA_TX | MEDIA_MUX, &bed.a, 1);
+	assert_true(give(0, false, &bed.a, receiver_report(0, 0)));
+	assert_true(bed.out.slot == 1 && bed.out.rtcp && base_addr_port(bed.out.to) == 6001);
+	bed.a = addr("198.51.100.1", 6001);
+	assert_true(give(1, true, &bed.a, receiver_report(0, 0)));
+	assert_true(bed.out.slot == 0 && !bed.out.rtcp && base_addr_port(bed.out.to) == 4000);
+}
+
+static void raw(void **state)
+{
+	(void)state;
+	want(0, MEDIA_RX | MEDIA_TX | MEDIA_RAW, &bed.a, 0);
+	memset(bed.packet, 7, 64);
+	assert_true(give(0, false, &bed.a, 5));
+	assert_int_equal(bed.out.n, 5);
+	assert_int_equal(bed.slots[0].seq.received, 0);
+}
+
+static void restart(void **state)
+{
+	union base_addr nat = addr("203.0.113.77", 31000);
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		rtp(0, &nat, 0, 1, (uint16_t)i);
+	assert_int_equal(bed.slots[0].rx_packets, 3);
+	bed_relay(1);                                  /* another process on the same memory */
+	assert_true(rtp(1, &bed.b, 0, 2, 1));
+	bed_relay(1);
+	assert_true(rtp(0, &nat, 0, 1, 5));
+	assert_int_equal(bed.slots[0].rx_packets, 4);
+	assert_int_equal(bed.slots[0].seq.received, 4);
+	assert_false(spray(0, 20));
+	assert_true(rtp(1, &bed.b, 0, 2, 2));
+	assert_true(base_addr_eq(bed.out.to, &nat));
+}
+
+static void two_workers(void **state)
+{
+	union base_addr nat = addr("203.0.113.77", 31000);
+
+	(void)state;
+	bed_relay(2);                                  /* slot 1 is another worker's */
+	assert_true(rtp(0, &bed.a, 0, 1, 1));
+	assert_true(bed.out.slot == 1 && base_addr_eq(bed.out.to, &bed.b));
+	bed.relay.index = 1;
+	for (int i = 0; i < 3; i++)
+		rtp(1, &nat, 0, 2, (uint16_t)i);
+	assert_true(base_addr_eq(bed.out.to, &bed.a));
+	bed.relay.index = 0;
+	assert_true(rtp(0, &bed.a, 0, 1, 2));
+	assert_true(base_addr_eq(bed.out.to, &nat));
+	want(1, MEDIA_RX, &bed.b, 1);
+	assert_false(rtp(0, &bed.a, 0, 1, 3));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(passes, setup, teardown), cmocka_unit_test_setup_teardown(directions, setup, teardown),
+		cmocka_unit_test_setup_teardown(hijack, setup, teardown), cmocka_unit_test_setup_teardown(loops, setup, teardown),
+		cmocka_unit_test_setup_teardown(rates, setup, teardown), cmocka_unit_test_setup_teardown(rtcp_passes, setup, teardown),
+		cmocka_unit_test_setup_teardown(rtcp_muxed, setup, teardown), cmocka_unit_test_setup_teardown(raw, setup, teardown),
+		cmocka_unit_test_setup_teardown(restart, setup, teardown), cmocka_unit_test_setup_teardown(two_workers, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
