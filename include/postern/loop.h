@@ -34,6 +34,8 @@ void loop_fd_del(struct loop_fd *f);
 
 /** Called at the end of every turn before the loop waits: flush what was gathered. At most 8 of them (ERR_FULL). */
 int loop_at_turn_end(struct loop *l, void (*cb)(void *arg), void *arg);
+/** Take such a callback back; one that was never there is legal. Not from inside a callback of this kind. */
+void loop_at_turn_end_del(struct loop *l, void (*cb)(void *arg), void *arg);
 
 /* ---- timers: storage is the caller's; a zeroed timer is idle. 1 ms grain, fire in order of time ---- */
 struct loop_timer {

@@ -147,6 +147,16 @@ int loop_at_turn_end(struct loop *l, void (*cb)(void *arg), void *arg)
 	return 0;
 }
 
+void loop_at_turn_end_del(struct loop *l, void (*cb)(void *arg), void *arg)
+{
+	for (unsigned i = 0; i < l->hooks; i++)
+		if (l->hook[i].cb == cb && l->hook[i].arg == arg) {
+			l->hooks--;
+			memmove(&l->hook[i], &l->hook[i + 1], (l->hooks - i) * sizeof(l->hook[0]));
+			return;
+		}
+}
+
 /* nothing of f is touched after the callback: it may have deleted it */
 static int ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *arg)
 {
