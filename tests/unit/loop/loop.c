@@ -224,6 +224,12 @@ static void hooks_run_before_the_wait(void **state)
 	loop_stop(l);
 	gathered = 0;
 	assert_int_equal(loop_run(l), 0);
+	loop_at_turn_end_del(l, flush_gathered, NULL);
+	loop_at_turn_end_del(l, flush_gathered, NULL);
+	flushes = 0;
+	loop_turn(l, 0);
+	assert_int_equal(flushes, 0);
+	assert_int_equal(loop_at_turn_end(l, nothing, NULL), 0);
 	loop_fd_del(w);
 	close(fd);
 }
