@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posternctl, private: what was asked for, the way to the daemon, and the printing of its answers.
+ */
+#ifndef APP_POSTERNCTL_H
+#define APP_POSTERNCTL_H
+
+#include <jansson.h>
+
+#include "postern/base.h"
+
+enum app_cli_exit { APP_CLI_OK = 0, APP_CLI_USAGE = 1, APP_CLI_UNREACHED = 2, APP_CLI_REFUSED = 3 };
+
+/* ---- the command line: a table of tokens (posternctl_parse.c) ---- */
+enum app_cli_action {
+	APP_CLI_NONE, APP_CLI_STATUS, APP_CLI_CALL_LIST, APP_CLI_CALL_SHOW, APP_CLI_CALL_END, APP_CLI_CDR_LIST, APP_CLI_CDR_SHOW,
+	APP_CLI_TRUNK_LIST, APP_CLI_TRUNK_SHOW, APP_CLI_CONFIG_SHOW, APP_CLI_STATS, APP_CLI_DRAIN, APP_CLI_UNDRAIN, APP_CLI_VERSION, APP_CLI_HELP,
+	APP_CLI_ACTIONS
+};
+struct app_cli_command {
+	enum app_cli_action action;
+	const char *arg[2]; size_t nargs;       /* ids of the path */
+	const char *key[8], *value[8]; size_t nkeys; /* query */
+	long limit;                             /* items of a list; 0: all */
+};
+/** Parse the words of a command; says on stderr what would be right. 0 or ERR_PROTO. Strings are borrowed from argv. */
+int app_cli_parse(int argc, char **argv, struct app_cli_command *ret);
+/** Every command with its doc line, from the table. */
+void app_cli_help(void);
+
+/* ---- the daemon (posternctl_http.c) ---- */
+struct app_cli_api;
+struct app_cli_where { const char *state, *api, *token, *ca; };
+/** Options first, then the environment, then STATE/control.sock, then 127.0.0.1:8080 with STATE/admin.token. Says on stderr what fails. */
+int app_cli_api_new(const struct app_cli_where *w, struct app_cli_api **ret);
+void app_cli_api_free(struct app_cli_api *api);
+/** Escape a text for a path or query; free with free(). */
+char *app_cli_escape(struct app_cli_api *api, const char *text);
+/** One request. ERR_GONE (told on stderr) where the daemon is not reached; else its status, and its JSON or NULL as a new reference. */
+int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json);
+
+/* ---- output for people (posternctl_print.c) ---- */
+struct app_cli_column { const char *title, *path; }; /* title: `>` before it sets the column to the right; path: keys and indices with dots */
+/** Rows of objects as aligned columns. */
+void app_cli_table(const struct app_cli_column *cols, size_t ncols, json_t *rows);
+/** An object as `key: value` lines, nested ones indented. */
+void app_cli_object(json_t *o, int indent);
+void app_cli_json(json_t *v);
+
+#endif
