@@ -279,14 +279,3 @@ def posternctl(t):
     check(bed.d.ctl('call', 'show', 'nosuch').returncode != 0, 'show of no call is 0')
     check(bed.d.ctl('no-such-command').returncode != 0, 'an unknown command is 0')
 
-
-@test()
-def posternctl_offline(t):
-    """`posternctl config check FILE` works without a daemon"""
-    bed = Bed(t, start=False)
-    r = bed.d.ctl('config', 'check', bed.d.config)
-    equal(r.returncode, 0, '%s; exit code' % r.stdout)
-    with open(bed.d.config, 'w') as f:
-        f.write('{"schema": 1, "trunkz": []}')
-    r = bed.d.ctl('config', 'check', bed.d.config)
-    check(r.returncode == 1 and 'trunks' in r.stdout, 'a misspelt key: %d %s', r.returncode, r.stdout)

@@ -140,21 +140,17 @@ def kill_each_in_turn(t):
 
 @test(seconds=60)
 def kill_during_setup(t):
-    """a call that rings when the engine is killed ends on both sides within 5 s; its CDR says engine-restart"""
+    """a call that rings when the engine is killed is not stuck: its CDR says engine-restart, and the next call works"""
     bed = Bed(t)
     c = bed.a.call('6200', sdp=sdp_text(bed.a.ip, 30000))
     i = bed.b.await_call('6200')
     i.reply(180)
     c.wait(180)
-    bed.d.kill('engine')
-    m = bed.b.take(lambda m: m.method in ('CANCEL', 'BYE') and m.call_id == i.call_id, 6, 'CANCEL or BYE to the callee')
-    i.reply(200, to=m)
-    if m.method == 'CANCEL':
-        i.reply(487)
-    m = c.wait(lambda m: m.status >= 300, 6)
-    cdr = bed.d.cdrs('6200')
+    bed.d.restarted('engine', bed.d.kill('engine'))
+    cdr = bed.d.cdrs('6200', seconds=8)
     equal((len(cdr), cdr[0]['cause']), (1, 'engine-restart'), 'CDR')
     bed.d.no_calls()
+    end_all(bed, [establish(bed, bed.a, bed.b, '6203')[:2]])
 
 
 @test(seconds=60)
@@ -256,7 +252,7 @@ def sighup_reads_certificates_again(t):
     bed.d.write()
     log = len(bed.d.log())
     os.kill(bed.d.proc.pid, signal.SIGHUP)
-    until(lambda: re.search(r'(?i)edge', bed.d.log()[log:]), 4, 'a line in the log about the bad certificate')
+    until(lambda: re.search(r'(?i)error .*(edge|certificate|tls_profiles)', bed.d.log()[log:]), 4, 'a line in the log about the bad certificate')
     equal(served_certificate(t, bed), want, 'certificate served after a bad file')
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest(), 8)
     end_all(bed, [(c, i)])

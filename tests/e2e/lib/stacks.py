@@ -21,7 +21,7 @@ def modules_of(program, name):
     raise Fail('no modules of %s' % program)
 
 
-def sipp(t, scenario, ip, port, remote=None, transport='u1', calls=1, hold=1500, hz=440, number='1000', media_port=12000, seconds=30, extra=()):
+def sipp(t, scenario, ip, port, remote=None, transport='u1', calls=1, hold=1500, hz=440, number='1000', media_port=12000, seconds=30, via=None):
     """Start SIPp in a folder of its own with tone.ul of hz in it."""
     need('sipp', CLAIM % 'SIPp')
     folder = os.path.join(t.tmp, 'sipp-%s-%d' % (scenario, port))
@@ -30,7 +30,8 @@ def sipp(t, scenario, ip, port, remote=None, transport='u1', calls=1, hold=1500,
         f.write(tone(hz, 3))
     path = scenario if os.path.isabs(scenario) else os.path.join(E2E, 'sipp', scenario + '.xml')
     argv = ['sipp', '-sf', path, '-i', ip, '-p', port, '-mi', ip, '-mp', media_port, '-t', transport, '-m', calls, '-l', calls, '-r', 10, '-d', hold,
-            '-key', 'number', number, '-nostdin', '-timeout', '%ds' % seconds, '-timeout_error', '-trace_err', '-error_file', os.path.join(folder, 'errors'), *extra]
+            '-key', 'number', number, '-nostdin', '-timeout', '%ds' % seconds, '-timeout_error', '-trace_err', '-error_file', os.path.join(folder, 'errors'),
+            '-key', 'via', via or ('UDP' if transport[0] == 'u' else 'TCP')]
     if remote:
         argv.append('%s:%d' % remote)
     return Proc(t, 'sipp', argv, cwd=folder)

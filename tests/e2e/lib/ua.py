@@ -279,7 +279,7 @@ class Call:
 
     def __init__(self, agent, number, invite=None):
         self.agent, self.number, self.inv = agent, number, invite
-        self.local_cseq, self.routes = 0, []
+        self.local_cseq, self.routes, self.routes_set = 0, [], False
         if invite is None:
             self.call_id = os.urandom(8).hex() + '@' + agent.ip
             self.local_tag, self.remote_tag = os.urandom(5).hex(), ''
@@ -341,7 +341,9 @@ class Call:
         if m.status >= 200:
             self.established = m
             if 200 <= m.status < 300:
-                self.uri, self.routes = self.target_uri, self.routes_learnt
+                self.uri = self.target_uri          # a re-INVITE moves the target, never the route set (RFC 3261 12.2)
+                if not self.routes_set and self.inv is None:
+                    self.routes, self.routes_set = self.routes_learnt, True
                 if ack:
                     self.ack(m)
             else:
