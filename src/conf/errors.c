@@ -42,10 +42,10 @@ static bool errors_room(struct conf_errors *e)
 	size_t cap = e->cap ? e->cap * 2 : 16;
 	struct conf_note *p;
 
-	if (e->n < e->cap)
-		return true;
 	if (e->n >= NOTES_MOST)
 		return false;
+	if (e->n < e->cap)
+		return true;
 	p = base_alloc(cap * sizeof *p);
 	if (!p)
 		return false;

@@ -29,7 +29,8 @@ size_t conf_distance(const char *a, const char *b)
 		}
 	}
 	d = row[la % 3][lb];
-	most = 1 + (la > lb ? la : lb) / 4;
+	most = (la > lb ? la : lb) / 3;
+	most = most ? most : 1;
 	if (d <= most)
 		return d;
 	/* `realm_id` for `realm`, `addr` for `address` */

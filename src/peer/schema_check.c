@@ -97,7 +97,7 @@ static void realm_addresses(const struct conf_doc *doc, const struct peer_realm_
 	union base_addr a;
 	size_t i;
 
-	if (!r->ports.address && !r->ports.address6 && !conf_given(doc, &peer_schema_realms, r, "media/address") &&
+	if (conf_given(doc, &peer_schema_realms, r, "media") && !conf_given(doc, &peer_schema_realms, r, "media/address") &&
 	    !conf_given(doc, &peer_schema_realms, r, "media/address6"))
 		conf_error(errs, peer_schema_at(doc, &peer_schema_realms, r, "media/address", at), "is missing: a realm needs address, address6 or both");
 	for (i = 0; i < ARRAY_LEN(families); i++) {
