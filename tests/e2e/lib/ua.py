@@ -5,6 +5,7 @@ from doing it: repeated requests get the stored answer, repeated 2xx the stored 
 """
 import os
 import re
+import select
 import socket
 import ssl
 import threading
@@ -25,17 +26,26 @@ class Conn:
 
     def __init__(self, agent, sock, source):
         self.agent, self.sock, self.source, self.open = agent, sock, source, True
+        self.lock = threading.Lock()        # an SSL object is not made for two threads at once
+        sock.setblocking(False)
         agent.conns.append(self)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
         buf = b''
         try:
-            while True:
-                data = self.sock.recv(65536)
-                if not data:
+            while self.open:
+                with self.lock:
+                    try:
+                        data = self.sock.recv(65536)
+                    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                        data = None
+                if data == b'':
                     break
-                buf = self._frames(buf + data)
+                if data:
+                    buf = self._frames(buf + data)
+                else:
+                    select.select([self.sock], [], [], 0.2)
         except (OSError, ValueError):
             pass
         self.open = False
@@ -56,7 +66,16 @@ class Conn:
             buf = rest[n:]
 
     def send(self, data):
-        self.sock.sendall(data)
+        end = time.monotonic() + 5 * SLOW
+        while data:
+            with self.lock:
+                try:
+                    data = data[self.sock.send(data):]
+                    continue
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    if time.monotonic() > end:
+                        raise TimeoutError('the connection takes no more')
+            select.select([], [self.sock], [], 0.05)
 
     def close(self):
         self.open = False
