@@ -52,10 +52,11 @@ static void abort_one(struct child *c)
 {
 	struct super *s = c->seat->super;
 
-	if (c->have == s->seq && app_feed_plain(c, APP_BOOT_ABORT, s->revise.transaction))
+	if ((c->voted == s->revise.transaction || c->asked == s->revise.transaction) && app_feed_plain(c, APP_BOOT_ABORT, s->revise.transaction))
 		app_super_kill(c);
 	if (c->asked == s->revise.transaction)
 		c->asked = 0;
+	c->voted = 0;
 }
 
 static void give_up(struct super *s, const char *why)
@@ -65,16 +66,30 @@ static void give_up(struct super *s, const char *why)
 	conclude(s);
 }
 
+static void kill_silent(struct child *c)
+{
+	if (c->asked == c->seat->super->revise.transaction)
+		app_super_kill(c);
+}
+
 static void timed_out(void *arg)
 {
+	app_super_each(arg, kill_silent);
 	give_up(arg, "a process did not answer in time");
 }
 
+/* Those that voted commit; those that came up meanwhile are brought up to date, once what they were asked before is answered. */
 static void commit_one(struct child *c)
 {
 	struct super *s = c->seat->super;
+	int err = 0;
 
-	if (c->have == s->revise.transaction - 1 && app_feed_commit(c, s->revise.transaction, s->revise.next->revision))
+	if (c->voted == s->seq)
+		err = app_feed_commit(c, s->seq, s->bundle->revision);
+	else if (c->have && !c->asked)
+		err = app_feed_prepare(c, s->seq, s->full, s->bare);
+	c->voted = 0;
+	if (err)
 		app_super_kill(c);
 }
 
@@ -82,7 +97,6 @@ static void commit(struct super *s)
 {
 	struct revise *v = &s->revise;
 
-	app_super_each(s, commit_one);
 	s->seq = v->transaction;
 	base_unref(s->bundle);
 	s->bundle = base_ref(v->next);
@@ -91,6 +105,7 @@ static void commit(struct super *s)
 	s->full = v->full;
 	s->bare = v->bare;
 	v->full = v->bare = -1;
+	app_super_each(s, commit_one);
 	base_log(BASE_INFO, "revise", "revision %llu is in force", (unsigned long long)s->bundle->revision);
 	conclude(s);
 }
@@ -115,7 +130,7 @@ static void store(struct super *s)
 	uint8_t body[128];
 	struct writer w = writer_on(body, sizeof(body));
 
-	if (!admin || admin->state != CHILD_SERVING || admin->have != s->seq) {
+	if (!admin || admin->state != CHILD_SERVING || admin->voted != s->revise.transaction) {
 		give_up(s, "admin is not there to store it");
 		return;
 	}
@@ -168,12 +183,14 @@ void app_revise_prepared(struct child *c, uint32_t transaction, int status, stru
 	if (c->asked != transaction)
 		return; /* of a change that was given up */
 	c->asked = 0;
-	if (status)
+	if (status) {
 		refused(c, transaction, status, reason);
-	else if (s->revise.phase == REVISE_PREPARING && transaction == s->revise.transaction)
+	} else if (s->revise.phase == REVISE_PREPARING && transaction == s->revise.transaction) {
+		c->voted = transaction;
 		maybe_store(s);
-	else
+	} else {
 		feed_on(c, transaction);
+	}
 }
 
 void app_revise_stored(struct child *c, uint32_t transaction, int status, uint64_t number)
@@ -194,8 +211,7 @@ void app_revise_child_gone(struct child *c)
 {
 	struct super *s = c->seat->super;
 
-	c->asked = 0;
-	c->have = 0;
+	c->asked = c->voted = c->have = 0;
 	if (s->revise.phase == REVISE_STORING && c == s->seat[APP_ADMIN].serving)
 		give_up(s, "admin died while storing it");
 	else
@@ -227,7 +243,7 @@ static void begin(struct super *s, struct app_bundle *next)
 	int err = app_feed_snapshots(s->p->doc, next, &v->full, &v->bare);
 
 	v->next = next;
-	v->transaction = s->seq + 1;
+	v->transaction = ++v->last;
 	if (err) {
 		give_up(s, base_strerror(err));
 		return;

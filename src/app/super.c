@@ -20,6 +20,7 @@
 
 #define EXIT_INTERNAL 70
 #define LIFE_MS 30000
+#define LATE_MS 30000                  /* for a start, on a machine that is busy */
 
 static const int delay_ms[] = { 0, 100, 200, 400, 800, 1600, 3200, 5000 };
 
@@ -111,6 +112,7 @@ static void on_serving(struct child *c, struct reader *r)
 	struct super *s = c->seat->super;
 
 	c->state = CHILD_SERVING;
+	loop_timer_stop(&c->late);
 	base_log(BASE_INFO, "super", "%s serves pid=%d", app_role_name(c->seat->role), c->pid);
 	seat_fill(c->seat);
 	if (c->seat->role == APP_ENGINE)
@@ -170,6 +172,14 @@ static void on_message(void *arg, struct loop_msg *m)
 	}
 }
 
+static void too_late(void *arg)
+{
+	struct child *c = arg;
+
+	base_log(BASE_ERROR, "super", "%s does not start in time pid=%d", app_role_name(c->seat->role), c->pid);
+	app_super_kill(c);
+}
+
 static int child_start(struct seat *seat, struct child *c)
 {
 	struct super *s = seat->super;
@@ -200,6 +210,7 @@ static struct child *child_new(struct seat *seat)
 	}
 	if (!err) {
 		base_log(BASE_DEBUG, "super", "%s started pid=%d", app_role_name(seat->role), c->pid);
+		loop_timer_start(seat->super->loop, &c->late, LATE_MS, too_late, c);
 		err = app_feed_setup(c);
 		if (err) /* it will be reaped like any that died */
 			app_super_kill(c);
@@ -214,6 +225,7 @@ static struct child *child_new(struct seat *seat)
 
 static void child_free(struct child *c)
 {
+	loop_timer_stop(&c->late);
 	loop_chan_close(c->chan);
 	free(c);
 }
@@ -263,6 +275,7 @@ static void seat_promote(void *arg)
 	seat->promoted = base_mono_now();
 	seat->since_ms = base_wall_ms();
 	c->state = CHILD_STARTING;
+	loop_timer_start(seat->super->loop, &c->late, LATE_MS, too_late, c);
 	if (app_feed_go(c))
 		app_super_kill(c);
 	app_super_health(seat->super);
@@ -273,6 +286,7 @@ void app_super_child_ready(struct child *c)
 	if (c->state != CHILD_FED)
 		return;
 	c->state = CHILD_SPARE;
+	loop_timer_stop(&c->late);
 	c->seat->spare_step = 0;
 	seat_promote(c->seat);
 }
@@ -414,7 +428,7 @@ static int super_init(struct super *s)
 		return err;
 	big_buffers(s->em);
 	big_buffers(s->ea);
-	s->seq = 1;
+	s->seq = s->revise.last = 1;
 	s->started_ms = base_wall_ms();
 	s->bundle = base_ref(s->p->bundle);
 	for (size_t i = 0; i < APP_ROLES; i++) {

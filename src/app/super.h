@@ -53,8 +53,10 @@ struct child {
 	enum child_state state;
 	struct mono born;
 	uint32_t sockets_sent;             /* media */
+	struct loop_timer late;            /* to be a spare, to serve */
 	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
 	uint32_t asked;                    /* PREPARE without an answer; 0: none */
+	uint32_t voted;                    /* prepared this one and waits for COMMIT or ABORT; 0: none */
 };
 
 struct seat {
@@ -74,8 +76,7 @@ enum super_phase { SUPER_STARTING, SUPER_RUNNING, SUPER_DRAINING, SUPER_STOP_ENG
 struct revise {
 	enum { REVISE_IDLE, REVISE_PREPARING, REVISE_STORING } phase;
 	bool again;                        /* asked for while one was under way */
-	bool failed;
-	uint32_t transaction;
+	uint32_t transaction, last;        /* numbers are never used twice: an answer may come late */
 	struct app_bundle *next;
 	int full, bare;                    /* snapshots of next */
 	struct loop_timer timer;
