@@ -84,19 +84,25 @@ int sipua_cli_cancel(struct sipua_cli *c, const struct sipua_text *extra)
 
 static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m);
 
+static void end_unwanted(struct sipua_cli *c, const sip_t *sip)
+{
+	struct sipua_path path;
+	msg_t *msg = nta_outgoing_getresponse(c->orq);
+
+	if (!msg)
+		return;
+	sipua_path_of(c->ua, msg, sipua_delivering(c->ua, msg), &path);
+	sipua_ack_bye(c->ua, sip, &path);
+	msg_destroy(msg);
+}
+
 /* an INVITE that its user has left: nothing may stay open at the peer */
 static void zombie_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
-	struct sipua_path path;
-	msg_t *msg;
-
 	if (status < 200)
 		return;
-	if (status < 300 && sip && (msg = nta_outgoing_getresponse(c->orq))) {
-		sipua_path_of(c->ua, msg, sipua_delivering(c->ua, msg), &path);
-		sipua_ack_bye(c->ua, sip, &path);
-		msg_destroy(msg);
-	}
+	if (status < 300 && sip)
+		end_unwanted(c, sip);
 	destroy(c);
 }
 
@@ -114,10 +120,14 @@ static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
 
 	if (c->orq && orq != c->orq)
 		return 0;
-	if (c->status >= 200) /* a late provisional one; forks come another way */
-		return 0;
 	if (sip && nta_sip_is_internal(sip))
 		sip = NULL;
+	if (c->status >= 200) {
+		/* a late provisional one; forks come another way. A 2xx after we gave up is still a call at the peer. */
+		if (sip && c->invite && c->status >= 300 && status >= 200 && status < 300)
+			end_unwanted(c, sip);
+		return 0;
+	}
 	c->status = status;
 	if (sip && status > 100)
 		note_flow(c);

@@ -12,7 +12,7 @@
 unsigned long sipua_guard_hits[SIPUA_OVERRIDES_COUNT];
 bool sipua_guard_passed;
 _Thread_local bool sipua_loop_thread;
-struct sipua_guard_now sipua_now = { .fd = -1, .reading = -1, .bio_fd = -1 };
+struct sipua_guard_now sipua_now = { .fd = -1, .reading = -1, .udp_read = -1, .bio_fd = -1 };
 
 static struct sipua_fd *table;
 static size_t size;

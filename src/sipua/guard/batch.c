@@ -27,14 +27,11 @@ static bool is_udp(su_socket_t s)
 /* all that one recvmmsg brought, not one message per turn of the library's loop */
 void tport_recv_event(tport_t *self)
 {
-	int fd;
-
 	SIPUA_HIT(tport_recv_event);
 	do {
-		sipua_now.reading = -1;
+		sipua_now.udp_read = -1;
 		real_tport_recv_event(self);
-		fd = sipua_now.reading;
-	} while (fd >= 0 && is_udp(fd) && sipua_udp_pending(fd));
+	} while (sipua_now.udp_read >= 0 && is_udp(sipua_now.udp_read) && sipua_udp_pending(sipua_now.udp_read));
 }
 
 int su_soerror(su_socket_t s)

@@ -88,6 +88,7 @@ struct sipua_guard_now {
 	const struct tport_s *deliver_tport;
 	const struct msg_s *deliver_msg;
 	int reading;               /* descriptor read last */
+	int udp_read;              /* datagram socket of the present receive event */
 	int bio_fd;                /* descriptor of the last BIO */
 	const char *canon;         /* name of the destination of the message being sent */
 	const char *host;          /* its numeric address */

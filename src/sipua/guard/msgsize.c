@@ -19,8 +19,10 @@ issize_t su_getmsgsize(su_socket_t s)
 	SIPUA_HIT(su_getmsgsize);
 	if (f)
 		sipua_now.reading = s;
-	if (f && f->kind == SIPUA_FD_UDP)
+	if (f && f->kind == SIPUA_FD_UDP) {
+		sipua_now.udp_read = s;
 		return sipua_udp_next(s);
+	}
 	if (ioctl(s, FIONREAD, &n) == -1)
 		return -1;
 	return f && n > STREAM_READ_MAX ? STREAM_READ_MAX : n;

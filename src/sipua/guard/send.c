@@ -3,6 +3,8 @@
  * tport_tsend. A response that cannot be sent must look sent, like a lost datagram: nta keeps it as failed otherwise
  * and aborts at the next ACK (nta.c:6105); any local error of sending does it. Where a connection is gone the response
  * goes the way of the Via (RFC 3261 18.2.2) before it is given up.
+ * And: nta looks for an open connection by address alone, and would send over TLS what is meant for one name through a
+ * connection whose certificate was checked for another; such a request goes back to the primary transport, which checks.
  */
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
@@ -17,6 +19,23 @@ __attribute__((constructor(101))) static void resolve(void)
 	real_tport_tsend = (send_f *)sipua_guard_real("tport_tsend");
 }
 
+static bool is_for_another(struct sipua *ua, tport_t *self, const tp_name_t *tpn)
+{
+	const char *canon = tport_name(self)->tpn_canon;
+
+	return sipua_tls_dest_by_canon(ua, tpn->tpn_canon) && (!canon || strcmp(canon, tpn->tpn_canon));
+}
+
+static tport_t *choose(tport_t *self, const tp_name_t *tpn)
+{
+	struct sipua *ua;
+	unsigned listener;
+
+	if (!self || !tpn || !tport_is_secondary(self) || !tport_has_tls(self) || !sipua_listener_of(self, &ua, &listener))
+		return self;
+	return is_for_another(ua, self, tpn) ? tport_parent(self) : self;
+}
+
 tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t tag, tag_value_t value, ...)
 {
 	struct sipua_guard_now outer = sipua_now;
@@ -25,6 +44,7 @@ tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t
 	ta_list ta;
 
 	SIPUA_HIT(tport_tsend);
+	self = choose(self, tpn);
 	sipua_now.canon = tpn ? tpn->tpn_canon : NULL;
 	sipua_now.host = tpn ? tpn->tpn_host : NULL;
 	sipua_now.sending = self;

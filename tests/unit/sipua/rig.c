@@ -340,9 +340,9 @@ void peer_expect_none(struct rig *r, struct peer *p, int ms)
 
 static const char *header_of(const char *text, const char *name)
 {
-	static char bufs[4][2048];
+	static char bufs[16][2048];
 	static unsigned turn;
-	char *buf = bufs[turn++ & 3];
+	char *buf = bufs[turn++ & 15];
 	const char *p = strstr(text, "\r\n");
 	size_t n = strlen(name);
 
