@@ -11,7 +11,7 @@
 #include "admin/admin.h"
 #include "postern/keys.h"
 
-#define LOGIN_TRIES 20
+#define LOGIN_TRIES 30
 #define LOGIN_MS    60000
 
 static void key_of(const struct sockaddr *sa, uint8_t key[static 16])

@@ -7,8 +7,8 @@
 #include "postern/store.h"
 
 #define DRAIN_MS 200
-#define BATCH    256
-#define BATCHES  32     /* of one go: bounds how long requests wait */
+#define BATCH    1024
+#define BATCHES  8      /* of one go: bounds how long requests wait */
 
 /** True where there may be more. */
 static bool batch(struct admin *a)

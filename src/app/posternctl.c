@@ -4,10 +4,13 @@
  */
 #include "config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "app/posternctl.h"
+
+#define PAGE 1000
 
 struct cli {
 	struct app_cli_command cmd;
@@ -162,28 +165,41 @@ static int run_one(struct cli *c, const struct verb *v, const char *path)
 	return rc;
 }
 
-/** All pages of a list, up to the limit. */
-static int run_list(struct cli *c, const struct verb *v, const char *path)
+/** A page of a list into all; next becomes the cursor of the one behind it, or empty. */
+static int page_get(struct cli *c, const char *path, size_t limit, char next[static 64], json_t *all)
 {
-	size_t limit = (size_t)(c->cmd.limit ? c->cmd.limit : v->limit), have;
-	json_t *all = json_array(), *answer = NULL;
-	char url[1200], next[64] = "";
+	json_t *answer, *cursor;
+	char url[1200];
 	long status = 0;
 	int rc;
 
+	snprintf(url, sizeof url, "%s%climit=%zu%s%s", path, strchr(path, '?') ? '&' : '?', limit, *next ? "&after=" : "", next);
+	rc = ask(c, "GET", url, &status, &answer);
+	if (!rc && status >= 400)
+		rc = refused(status, answer);
+	next[0] = 0;
+	if (!rc) {
+		json_array_extend(all, json_object_get(answer, "items"));
+		cursor = json_object_get(answer, "next");
+		slice_copy(next, 64, slice_str(json_is_string(cursor) ? json_string_value(cursor) : ""));
+	}
+	json_decref(answer);
+	return rc;
+}
+
+/** All pages of a list, up to the limit. */
+static int run_list(struct cli *c, const struct verb *v, const char *path)
+{
+	const size_t limit = (size_t)(c->cmd.limit ? c->cmd.limit : v->limit ? v->limit : LONG_MAX);
+	json_t *all = json_array();
+	char next[64] = "";
+	size_t left;
+	int rc;
+
 	do {
-		have = json_array_size(all);
-		snprintf(url, sizeof url, "%s%climit=%zu%s%s", path, strchr(path, '?') ? '&' : '?', limit && limit - have < 1000 ? limit - have : (size_t)1000, *next ? "&after=" : "", next);
-		rc = ask(c, "GET", url, &status, &answer);
-		if (!rc && status >= 400)
-			rc = refused(status, answer);
-		if (!rc)
-			json_array_extend(all, json_object_get(answer, "items"));
-		next[0] = 0;
-		if (!rc && json_is_string(json_object_get(answer, "next")))
-			slice_copy(next, sizeof next, slice_str(json_string_value(json_object_get(answer, "next"))));
-		json_decref(answer);
-	} while (!rc && *next && (!limit || json_array_size(all) < limit));
+		left = limit - json_array_size(all);
+		rc = page_get(c, path, left < PAGE ? left : PAGE, next, all);
+	} while (!rc && *next && json_array_size(all) < limit);
 	if (!rc && c->json)
 		app_cli_json(all);
 	else if (!rc)

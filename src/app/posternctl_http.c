@@ -19,8 +19,7 @@
 struct app_cli_api {
 	CURL *curl;
 	struct curl_slist *headers;
-	char base[512], where[256];
-	bool by_socket;
+	char base[512], where[512], tried[512]; /* tried: a control socket that did not answer */
 	char *body; size_t nbody;
 };
 
@@ -101,7 +100,6 @@ static int curl_set(struct app_cli_api *api, const char *ca)
 
 static int by_socket(struct app_cli_api *api, const char *path)
 {
-	api->by_socket = true;
 	slice_copy(api->base, sizeof api->base, SLICE("http://localhost"));
 	slice_copy(api->where, sizeof api->where, slice_str(path));
 	return curl_easy_setopt(api->curl, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK ? 0 : -ENOMEM;
@@ -143,8 +141,12 @@ int app_cli_api_new(const struct app_cli_where *w, struct app_cli_api **ret)
 	api->curl = curl_easy_init();
 	err = api->curl ? curl_set(api, w->ca) : -ENOMEM;
 	snprintf(path, sizeof path, "%s/control.sock", state);
-	if (!err)
-		err = !url && socket_answers(path) ? by_socket(api, path) : by_tcp(api, w, url ? url : "127.0.0.1:8080", state);
+	if (!err && !url && socket_answers(path)) {
+		err = by_socket(api, path);
+	} else if (!err) {
+		slice_copy(api->tried, sizeof api->tried, slice_str(url ? "" : path));
+		err = by_tcp(api, w, url ? url : "127.0.0.1:8080", state);
+	}
 	if (!err)
 		curl_easy_setopt(api->curl, CURLOPT_HTTPHEADER, api->headers);
 	if (err) {
@@ -176,8 +178,8 @@ char *app_cli_escape(struct app_cli_api *api, const char *text)
 static int unreached(struct app_cli_api *api, const char *why)
 {
 	fprintf(stderr, "posternctl: no daemon at %s: %s\n", api->where, why);
-	if (!api->by_socket)
-		fputs("Is posternd running? Name its state folder with --state DIR, or its API with --api URL.\n", stderr);
+	fprintf(stderr, *api->tried ? "Nor does %s answer. " : "%s", api->tried);
+	fputs("Is posternd running? Name its state folder with --state DIR, or its API with --api URL.\n", stderr);
 	return ERR_GONE;
 }
 

@@ -44,38 +44,58 @@ static char next_char(struct scan *s)
 	return s->p < s->end ? *s->p : 0;
 }
 
-/** One object from start to end, braces balanced; ret_id stays empty where the outermost object has no string `id`. */
+struct look {
+	struct scan s;
+	char open[64];             /* the brackets that are to come */
+	size_t depth;
+	struct slice key, id;
+};
+
+/** A string: a key of the outermost object, or its `id`. */
+static bool look_string(struct look *l)
+{
+	struct slice text;
+
+	if (!scan_string(&l->s, &text))
+		return false;
+	if (l->depth == 1 && next_char(&l->s) == ':')
+		l->key = text;
+	else if (l->depth == 1 && slice_eq(l->key, SLICE("id")) && slice_empty(l->id))
+		l->id = text;
+	return true;
+}
+
+static bool look_bracket(struct look *l, char c)
+{
+	if (c == '{' || c == '[') {
+		if (l->depth == sizeof l->open)
+			return false;
+		l->open[l->depth++] = c == '{' ? '}' : ']';
+	} else if (c == '}' || c == ']') {
+		return l->depth && l->open[--l->depth] == c;
+	}
+	return true;
+}
+
+/** One object from start to end, brackets balanced; ret_id stays empty where the outermost object has no string `id`. */
 static bool cdr_scan(struct slice json, struct slice *ret_id)
 {
-	struct scan s = { json.p, json.p + json.n };
-	struct slice text, key = { "", 0 };
-	char open[64];
-	size_t depth = 0;
+	struct look l = { .s = { json.p, json.p + json.n }, .key = { "", 0 }, .id = { "", 0 } };
 
-	*ret_id = (struct slice){ "", 0 };
-	if (next_char(&s) != '{')
+	if (next_char(&l.s) != '{')
 		return false;
-	while (s.p < s.end) {
-		char c = *s.p;
-
-		if (c == '"') {
-			if (!scan_string(&s, &text))
+	while (l.s.p < l.s.end) {
+		if (*l.s.p == '"') {
+			if (!look_string(&l))
 				return false;
-			if (depth == 1 && next_char(&s) == ':')
-				key = text;
-			else if (depth == 1 && slice_eq(key, SLICE("id")) && slice_empty(*ret_id))
-				*ret_id = text;
 			continue;
 		}
-		if ((c == '{' || c == '[') && depth == sizeof open)
+		if (!look_bracket(&l, *l.s.p++))
 			return false;
-		if (c == '{' || c == '[')
-			open[depth++] = c == '{' ? '}' : ']';
-		else if ((c == '}' || c == ']') && (!depth || open[--depth] != c))
-			return false;
-		s.p++;
-		if (!depth)
-			return !next_char(&s);
+		if (l.depth)
+			continue;
+		*ret_id = l.id;
+		return !next_char(&l.s);
 	}
 	return false;
 }

@@ -73,7 +73,7 @@ static void logins(void **state)
 	assert_int_equal(house_do(&h, "PUT", "/api/v1/config", "wrong", "{}", &a), 401);
 	assert_int_equal(get("/api/v1/calls"), 200);
 	/* a known address stays in while somebody there tries tokens */
-	for (int i = 0; i < 40; i++)
+	for (int i = 0; i < 50; i++)
 		house_do(&h, "GET", "/api/v1/calls", "guess", NULL, &a);
 	assert_int_equal(a.status, 429);
 	assert_true(heads("Retry-After"));
@@ -82,7 +82,7 @@ static void logins(void **state)
 
 static void guessing(void **state)
 {
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 30; i++)
 		assert_int_equal(house_do(&h, "GET", "/api/v1/calls", "guess", NULL, &a), 401);
 	/* locked: even the right one is not told from a wrong one */
 	assert_int_equal(get("/api/v1/calls"), 429);
