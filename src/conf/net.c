@@ -10,32 +10,41 @@ static bool is_alnum(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+static const char *label_wrong(struct slice label)
+{
+	size_t i;
+
+	if (!label.n)
+		return "has an empty part in its host name";
+	if (label.n > 63)
+		return "has a host name with a part of more than 63 characters";
+	for (i = 0; i < label.n; i++)
+		if (!is_alnum(label.p[i]) && label.p[i] != '-' && label.p[i] != '_')
+			return "must be an address or a host name (letters, digits, '-' and '.')";
+	return NULL;
+}
+
+/** Part by part; a dot at the end is the root's. The last part is no number, else it were an address. */
 const char *conf_host_wrong(struct slice host)
 {
 	union base_addr addr;
-	size_t i, label = 0, last = 0;
-	bool numeric = true;
+	struct slice label = host;
+	const char *wrong = NULL, *dot;
+	uint64_t number;
 
 	if (!base_addr_parse(host, 0, &addr))
 		return NULL;
 	if (!host.n || host.n > 253)
 		return "must be an address or a host name of 1 to 253 characters";
-	for (i = 0; i < host.n; i++) {
-		if (host.p[i] == '.') {
-			if (!label)
-				return "has an empty part in its host name";
-			last = i + 1;
-			label = 0;
-			continue;
-		}
-		if (!is_alnum(host.p[i]) && host.p[i] != '-' && host.p[i] != '_')
-			return "must be an address or a host name (letters, digits, '-' and '.')";
-		if (++label > 63)
-			return "has a host name with a part of more than 63 characters";
+	while (!wrong && host.n) {
+		dot = memchr(host.p, '.', host.n);
+		label = (struct slice){ host.p, dot ? (size_t)(dot - host.p) : host.n };
+		wrong = label_wrong(label);
+		host = (struct slice){ host.p + label.n + (dot ? 1 : 0), host.n - label.n - (dot ? 1 : 0) };
 	}
-	for (i = last; i < host.n; i++)
-		numeric = numeric && host.p[i] >= '0' && host.p[i] <= '9' ;
-	return numeric && last < host.n ? "is neither an IPv4 address nor a host name" : NULL;
+	if (!wrong && slice_u64(label, UINT64_MAX, &number) != ERR_PROTO)
+		wrong = "is neither an IPv4 address nor a host name";
+	return wrong;
 }
 
 static void net_mask(struct conf_net *net)
@@ -171,36 +180,57 @@ static const char *uri_user(struct slice user)
 	return NULL;
 }
 
+/** Length of the scheme with its colon, 0: none of ours. */
+static size_t uri_scheme(struct slice s)
+{
+	if (s.n > 4 && slice_eq_nocase((struct slice){ s.p, 4 }, SLICE("sip:")))
+		return 4;
+	return s.n > 5 && slice_eq_nocase((struct slice){ s.p, 5 }, SLICE("sips:")) ? 5 : 0;
+}
+
+static bool uri_chars(struct slice s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~' || strchr("<>\"", s.p[i]))
+			return false;
+	return true;
+}
+
+/** What stands before the first `c` goes to ret_before, which is empty where there is none; s is what stands behind. */
+static bool uri_split(struct slice *s, char c, struct slice *ret_before)
+{
+	const char *at = s->n ? memchr(s->p, c, s->n) : NULL;
+
+	if (!at)
+		return false;
+	*ret_before = (struct slice){ s->p, (size_t)(at - s->p) };
+	*s = (struct slice){ at + 1, s->n - ret_before->n - 1 };
+	return true;
+}
+
 static const char *uri_parse(struct slice s, struct conf_uri *u)
 {
-	const char *at, *semi, *wrong = NULL;
-	size_t skip = 0, i;
+	struct slice hostport;
+	const char *wrong = NULL;
+	size_t skip = uri_scheme(s);
 
-	if (s.n > 4 && slice_eq_nocase((struct slice){ s.p, 4 }, SLICE("sip:")))
-		skip = 4;
-	else if (s.n > 5 && slice_eq_nocase((struct slice){ s.p, 5 }, SLICE("sips:")))
-		skip = 5;
 	if (!skip)
 		return "must be a URI as sip:host:port;transport=udp";
 	u->sips = skip == 5;
 	s = (struct slice){ s.p + skip, s.n - skip };
-	for (i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] <= ' ' || (unsigned char)s.p[i] > '~' || strchr("<>\"", s.p[i]))
-			return "has a character that no URI may have";
-	at = memchr(s.p, '@', s.n);
-	if (at) {
-		u->user = (struct slice){ s.p, (size_t)(at - s.p) };
+	if (!uri_chars(s))
+		return "has a character that no URI may have";
+	if (uri_split(&s, '@', &u->user))
 		wrong = uri_user(u->user);
-		s = (struct slice){ at + 1, (size_t)(s.p + s.n - at - 1) };
-	}
 	if (!wrong && s.n && memchr(s.p, '?', s.n))
 		wrong = "must not carry headers ('?')";
-	semi = s.n ? memchr(s.p, ';', s.n) : NULL;
-	if (!wrong && semi)
-		wrong = uri_params((struct slice){ semi + 1, (size_t)(s.p + s.n - semi - 1) }, u);
-	if (semi)
-		s.n = (size_t)(semi - s.p);
-	return wrong ? wrong : uri_hostport(s, u);
+	if (!uri_split(&s, ';', &hostport))
+		hostport = s;
+	else if (!wrong)
+		wrong = uri_params(s, u);
+	return wrong ? wrong : uri_hostport(hostport, u);
 }
 
 int conf_uri_parse(const char *text, struct conf_uri *ret, const char **ret_why)

@@ -182,10 +182,26 @@ static bool same_socket(const struct peer_listener_conf *a, const struct peer_li
 	return a->port && a->port == b->port && (a->transport == CONF_UDP) == (b->transport == CONF_UDP) && same_address(a->address, b->address);
 }
 
+static void listener_media(const struct conf_doc *doc, const struct peer_listener_conf *l, const char *at, struct conf_errors *errs)
+{
+	size_t n, i;
+	const void *const *realm = conf_objects(doc, &peer_schema_realms, &n);
+
+	for (i = 0; i < n; i++) {
+		const struct peer_realm_conf *r = realm[i];
+
+		if (!l->port || l->port < r->ports.port_min || l->port > (r->ports.port_max | 1))
+			continue;
+		if (same_address(l->address, r->ports.address) || same_address(l->address, r->ports.address6))
+			conf_warn(errs, at, "is within the media ports %lld-%lld of realm \"%s\" on the same address, which loses that port",
+				(long long)r->ports.port_min, (long long)r->ports.port_max, r->id ? r->id : "?");
+	}
+}
+
 static void listener_clashes(const struct conf_doc *doc, const void *const *obj, size_t i, struct conf_errors *errs)
 {
 	const struct peer_listener_conf *l = obj[i], *m;
-	const void *const *realm, *const *sys;
+	const struct peer_system_conf *s;
 	char at[PEER_AT_MOST];
 	size_t n, k;
 
@@ -195,17 +211,13 @@ static void listener_clashes(const struct conf_doc *doc, const void *const *obj,
 		if (same_socket(l, m))
 			conf_error(errs, at, "%s port %lld of %s is taken by listener \"%s\"", l->transport == CONF_UDP ? "UDP" : "TCP", (long long)l->port, l->address, m->id ? m->id : "?");
 	}
-	sys = conf_objects(doc, &peer_schema_system, &n);
-	if (n && l->transport != CONF_UDP && l->port == ((const struct peer_system_conf *)sys[0])->api.port && same_address(l->address, ((const struct peer_system_conf *)sys[0])->api.address))
-		conf_error(errs, at, "TCP port %lld of %s is taken by the API", (long long)l->port, l->address);
-	realm = conf_objects(doc, &peer_schema_realms, &n);
-	for (k = 0; l->transport == CONF_UDP && k < n; k++) {
-		const struct peer_realm_conf *r = realm[k];
-		bool within = l->port && l->port >= r->ports.port_min && l->port <= (r->ports.port_max | 1);
-
-		if (within && (same_address(l->address, r->ports.address) || same_address(l->address, r->ports.address6)))
-			conf_warn(errs, at, "is within the media ports %lld-%lld of realm \"%s\" on the same address, which loses that port", (long long)r->ports.port_min, (long long)r->ports.port_max, r->id ? r->id : "?");
+	if (l->transport == CONF_UDP) {
+		listener_media(doc, l, at, errs);
+		return;
 	}
+	s = conf_objects(doc, &peer_schema_system, &n)[0];
+	if (l->port == s->api.port && same_address(l->address, s->api.address))
+		conf_error(errs, at, "TCP port %lld of %s is taken by the API", (long long)l->port, l->address);
 }
 
 void peer_schema_check_listeners(const struct conf_doc *doc, struct conf_errors *errs)
@@ -270,28 +282,38 @@ static const char *trunk_uri(const struct peer_trunk_conf *t, size_t i)
 	return i < t->targets.n ? ((const struct peer_target_conf *)t->targets.v)[i].uri : NULL;
 }
 
-static void trunk_listener(const struct conf_doc *doc, const struct peer_trunk_conf *t, struct conf_errors *errs)
+/** How many of the trunk's URIs no listener of it can reach. */
+static size_t trunk_unreached(const struct conf_doc *doc, const struct peer_trunk_conf *t, size_t *ret_n)
 {
-	const struct peer_listener_conf *l = conf_find(doc, &peer_schema_listeners, t->listener);
 	const char *text, *why;
-	char at[PEER_AT_MOST];
 	struct conf_uri u;
 	size_t i, bad = 0;
 
+	for (i = 0; (text = trunk_uri(t, i)); i++)
+		bad += !conf_uri_parse(text, &u, &why) && !realm_fits(doc, t, &u);
+	*ret_n = i;
+	return bad;
+}
+
+static void trunk_listener(const struct conf_doc *doc, const struct peer_trunk_conf *t, struct conf_errors *errs)
+{
+	const struct peer_listener_conf *l = conf_find(doc, &peer_schema_listeners, t->listener);
+	const char *key = t->outbound_proxy.n ? "outbound_proxy" : t->targets.n == 1 ? "target" : "targets";
+	char at[PEER_AT_MOST];
+	size_t n, bad;
+
+	if (!t->realm || (t->listener && !l))
+		return;
 	peer_schema_at(doc, &peer_schema_trunks, t, "listener", at);
-	if (l && l->realm && t->realm && strcmp(l->realm, t->realm)) {
+	if (l && l->realm && strcmp(l->realm, t->realm)) {
 		conf_error(errs, at, "listener \"%s\" is of realm \"%s\", the trunk of \"%s\"", l->id, l->realm, t->realm);
 		return;
 	}
-	if (!t->realm || (t->listener && !l))
-		return;
-	for (i = 0; (text = trunk_uri(t, i)); i++)
-		bad += !conf_uri_parse(text, &u, &why) && !realm_fits(doc, t, &u);
-	if (l && i && bad == i)
+	bad = trunk_unreached(doc, t, &n);
+	if (l && n && bad == n)
 		conf_error(errs, at, "listener \"%s\" has another transport or address family than every target of the trunk", l->id);
 	else if (bad)
-		conf_warn(errs, peer_schema_at(doc, &peer_schema_trunks, t, t->outbound_proxy.n ? "outbound_proxy" : t->targets.n == 1 ? "target" : "targets", at),
-			"%zu of %zu cannot be reached: the trunk has no listener of the transport and address family", bad, i);
+		conf_warn(errs, peer_schema_at(doc, &peer_schema_trunks, t, key, at), "%zu of %zu cannot be reached: the trunk has no listener of the transport and address family", bad, n);
 }
 
 static void trunk_targets(const struct conf_doc *doc, const struct peer_trunk_conf *t, struct conf_errors *errs)
