@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * app/ending: SIGTERM drains (no new calls, wait for the others at most system.drain_seconds, end the rest with BYE), then engine,
- * then media and admin are stopped, admin last of all to write what the ring holds. A second SIGTERM ends at once.
+ * then media and admin are stopped, admin last of all to write what the ring holds. A second SIGTERM ends the calls at once, a third one
+ * everything.
  */
 #include "app/notify.h"
 #include "app/super.h"
@@ -71,20 +72,27 @@ static void drain_late(void *arg)
 	stop_engine(arg);
 }
 
+/* Once more, with less time: the engine ends with BYE what is left when it is over. */
+static void drain_engine(struct super *s, uint32_t seconds)
+{
+	struct child *engine = s->seat[APP_ENGINE].serving;
+
+	s->drain_end = mono_add_ms(base_mono_now(), (int64_t)seconds * 1000);
+	loop_timer_start(s->loop, &s->end_timer, (int64_t)seconds * 1000 + 2 * GRACE_MS, drain_late, s);
+	if (engine && engine->state == CHILD_SERVING && app_feed_plain(engine, APP_BOOT_DRAIN, seconds))
+		app_super_kill(engine);
+}
+
 static void drain(struct super *s)
 {
 	size_t n = 0;
 	const struct peer_system_conf *sys = conf_objects(s->p->doc, &peer_schema_system, &n)[0];
-	struct child *engine = s->seat[APP_ENGINE].serving;
 
 	s->phase = SUPER_DRAINING;
-	s->drain_end = mono_add_ms(base_mono_now(), sys->drain_seconds * 1000);
 	base_log(BASE_INFO, "super", "draining for at most %lld s", (long long)sys->drain_seconds);
 	app_notify("STOPPING=1");
 	app_super_health(s);
-	loop_timer_start(s->loop, &s->end_timer, sys->drain_seconds * 1000 + 2 * GRACE_MS, drain_late, s);
-	if (engine && app_feed_plain(engine, APP_BOOT_DRAIN, (uint32_t)sys->drain_seconds))
-		app_super_kill(engine);
+	drain_engine(s, (uint32_t)sys->drain_seconds);
 }
 
 void app_ending_signal(struct super *s)
@@ -97,9 +105,7 @@ void app_ending_signal(struct super *s)
 		drain(s);
 		break;
 	case SUPER_DRAINING:
-		stop_engine(s);
-		if (s->seat[APP_ENGINE].serving)
-			app_super_kill(s->seat[APP_ENGINE].serving);
+		drain_engine(s, 0);
 		break;
 	default:
 		kill_serving(s, true);
@@ -116,11 +122,10 @@ void app_ending_drained(struct super *s)
 void app_ending_engine_serves(struct super *s)
 {
 	int64_t left = -mono_ms_since(base_mono_now(), s->drain_end);
-	struct child *engine = s->seat[APP_ENGINE].serving;
 
 	/* the one that was draining died: its successor goes on with what is left of the time */
-	if (s->phase == SUPER_DRAINING && engine && app_feed_plain(engine, APP_BOOT_DRAIN, left > 0 ? (uint32_t)((left + 999) / 1000) : 0))
-		app_super_kill(engine);
+	if (s->phase == SUPER_DRAINING)
+		drain_engine(s, left > 0 ? (uint32_t)((left + 999) / 1000) : 0);
 }
 
 void app_ending_child_gone(struct super *s, enum app_role role)

@@ -28,7 +28,9 @@ struct start {
 	struct app_options opt;
 	struct app_super_params p;
 	struct app_checked given, now;     /* --config; in force */
+	int given_code;                    /* what is wrong with --config, as an exit code */
 	char *state;
+	int lock;                          /* on the state folder */
 	union base_addr api;
 };
 
@@ -53,6 +55,15 @@ static int check_only(const struct app_options *opt)
 
 /* ---- the revision in force ---- */
 
+static bool state_has_database(const char *state)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/postern.db", state);
+	return access(path, F_OK) == 0;
+}
+
+/* A file that is wrong ends the start, unless the state has a revision already: that one is in force whatever the file says. */
 static int take_given(struct start *st)
 {
 	struct conf_errors *errs = NULL;
@@ -68,11 +79,15 @@ static int take_given(struct start *st)
 	else if (err)
 		base_log(BASE_ERROR, "start", "the configuration cannot be read path=%s error=\"%s\"", st->opt.config, base_strerror(err));
 	base_unref(errs);
-	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : err == -ENOMEM ? EXIT_INTERNAL : EXIT_OPEN;
+	st->given_code = err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : err == -ENOMEM ? EXIT_INTERNAL : EXIT_OPEN;
+	return state_has_database(st->opt.state) ? 0 : st->given_code;
 }
 
 static void tell_difference(const struct start *st)
 {
+	if (st->given_code)
+		base_log(BASE_WARN, "start", "%s is not right; revision %llu of the state is in force", st->opt.config,
+			(unsigned long long)st->now.bundle->revision);
 	if (st->given.bundle && !app_bundle_same(st->given.bundle, st->now.bundle))
 		base_log(BASE_WARN, "start", "%s differs from revision %llu of the state, which is in force", st->opt.config,
 			(unsigned long long)st->now.bundle->revision);
@@ -97,6 +112,8 @@ static int find_revision(struct start *st)
 	struct app_bundle *b = NULL;
 	int code, err = app_load_run(st->p.exe[APP_ADMIN], st->state, &st->p.user, st->given.bundle, &b);
 
+	if (err == ERR_NOTFOUND && st->given_code)
+		return st->given_code;
 	if (err == ERR_NOTFOUND) {
 		base_log(BASE_ERROR, "start", "the state has no configuration yet: give one with --config FILE");
 		return EXIT_USAGE;
@@ -130,7 +147,10 @@ static int step_state(struct start *st)
 {
 	if (app_state_user(st->opt.user, &st->p.user))
 		return EXIT_USAGE;
-	if (app_state_folder(st->opt.state, &st->p.user, &st->state) || app_state_token(st->state, &st->p.user, st->p.token_hash))
+	if (app_state_folder(st->opt.state, &st->p.user, &st->state))
+		return EXIT_OPEN;
+	st->lock = app_state_lock(st->state);
+	if (st->lock < 0 || app_state_token(st->state, &st->p.user, st->p.token_hash))
 		return EXIT_OPEN;
 	return 0;
 }
@@ -192,6 +212,8 @@ static void start_fini(struct start *st)
 	for (int i = 0; i < APP_ROLES; i++)
 		if (st->p.exe[i] >= 0)
 			close(st->p.exe[i]);
+	if (st->lock >= 0)
+		close(st->lock);
 	app_checked_fini(&st->given);
 	app_checked_fini(&st->now);
 	free(st->state);
@@ -215,7 +237,7 @@ static int serve(const struct app_options *opt)
 	static int (*const step[])(struct start *) = {
 		step_executables, take_given, step_state, find_revision, step_api, step_sockets, step_memory, step_run,
 	};
-	struct start st = { .opt = *opt };
+	struct start st = { .opt = *opt, .lock = -1 };
 	int code = 0;
 
 	memset(st.p.exe, 0xff, sizeof(st.p.exe));

@@ -12,6 +12,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,20 @@ int app_state_folder(const char *path, const struct app_user *user, char **ret)
 		base_log(BASE_ERROR, "state", "the state folder cannot be used path=%s error=\"%s\"", path, base_strerror(err));
 	else
 		*ret = real;
+	return err;
+}
+
+int app_state_lock(const char *state)
+{
+	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	err = -errno;
+	if (fd >= 0)
+		close(fd);
+	base_log(BASE_ERROR, "state", "the state folder cannot be taken path=%s error=\"%s\"", state,
+		err == -EWOULDBLOCK ? "another posternd works in it" : base_strerror(err));
 	return err;
 }
 

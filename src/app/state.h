@@ -9,6 +9,8 @@
 int app_state_user(const char *name, struct app_user *ret);
 /** Make the folder (0700, and its parents) and give it to the user. @param ret [out] absolute path, malloc'd. -errno. */
 int app_state_folder(const char *path, const struct app_user *user, char **ret);
+/** Hold the folder: one posternd at a time. @return a descriptor to keep, -errno (-EWOULDBLOCK: another one runs; logged). */
+int app_state_lock(const char *state);
 /** POSTERN_ADMIN_TOKEN, else STATE/admin.token, else a new one stored there; its hash. The variable leaves the environment. -errno. */
 int app_state_token(const char *state, const struct app_user *user, char hash[static 65]);
 
