@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <netinet/tcp.h>
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,7 +200,7 @@ static struct peer *peer_new(struct rig *r, unsigned listener, bool stream)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 	socklen_t len = sizeof(p->addr);
-	int fam = r->lst[listener].addr.sa.sa_family;
+	int fam = r->lst[listener].addr.sa.sa_family, one = 1;
 
 	p->fd = p->listen_fd = -1;
 	p->stream = stream;
@@ -209,6 +209,7 @@ static struct peer *peer_new(struct rig *r, unsigned listener, bool stream)
 	p->fd = socket(fam, stream ? SOCK_STREAM : SOCK_DGRAM, 0);
 	assert_int_equal(bind(p->fd, &p->addr.sa, base_addr_len(&p->addr)), 0);
 	getsockname(p->fd, &p->addr.sa, &len);
+	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return p;
 }
 
