@@ -4,6 +4,7 @@
  * guide order: maddr, delayed CANCEL, yield, TLS garbage, TLS leak, long lists, pipelining, names, silence, late 1xx,
  * url_param, descriptors. An abort or a crash of this program is the failure.
  */
+#define _GNU_SOURCE
 #include "unit/sipua/rig.h"
 
 #include <malloc.h>
