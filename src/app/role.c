@@ -8,9 +8,11 @@
 #include "app/role.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/seccomp.h"
@@ -20,6 +22,7 @@
 #include "postern/media.h"
 
 #define EXIT_INTERNAL 70
+#define CHAN_FD_MAX 65536
 
 void app_role_end(struct role *r, int exit_code)
 {
@@ -299,6 +302,23 @@ static void on_message(void *arg, struct loop_msg *m)
 		fail(r, "a boot message failed", err);
 }
 
+/*
+ * The channel becomes the highest descriptor: a dying process's files are released from the last to the first, and the
+ * supervisor shall see the channel end before the kernel takes an epoll set of thousands of sockets apart.
+ */
+static int high_channel(void)
+{
+	struct rlimit rl = { 1024, 1024 };
+	int fd;
+
+	getrlimit(RLIMIT_NOFILE, &rl);
+	fd = fcntl(APP_CHAN_FD, F_DUPFD_CLOEXEC, rl.rlim_cur < CHAN_FD_MAX ? (int)rl.rlim_cur - 1 : CHAN_FD_MAX - 1);
+	if (fd < 0)
+		return APP_CHAN_FD;
+	close(APP_CHAN_FD);
+	return fd;
+}
+
 int app_role_main(const struct role_ops *ops, int argc, char **argv)
 {
 	static struct role role; /* for the life of the process */
@@ -321,7 +341,7 @@ int app_role_main(const struct role_ops *ops, int argc, char **argv)
 	if (!err)
 		err = loop_new(&r->loop);
 	if (!err)
-		err = loop_chan_open(r->loop, APP_CHAN_FD, on_message, r, &r->super);
+		err = loop_chan_open(r->loop, high_channel(), on_message, r, &r->super);
 	if (err) {
 		base_log(BASE_ERROR, "boot", "cannot start error=\"%s\"", base_strerror(err));
 		return EXIT_INTERNAL;

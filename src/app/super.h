@@ -48,6 +48,7 @@ enum child_state {
 
 struct child {
 	struct seat *seat;
+	struct child *next_lost;           /* its channel is closed, its end not told yet */
 	pid_t pid;
 	struct loop_chan *chan;
 	enum child_state state;
@@ -87,6 +88,7 @@ struct super {
 	struct loop *loop;
 	struct loop_fd *signals; int signal_fd;
 	struct seat seat[APP_ROLES];
+	struct child *lost;
 	int em[2], ea[2];                  /* engine-media, engine-admin: both ends kept */
 	enum super_phase phase;
 	int exit_code;
