@@ -104,8 +104,8 @@ static void flush(struct media_client *c)
 	drop_applied(c);
 	c->hurry = false;
 	loop_timer_stop(&c->lazy);
-	while (!list_empty(&c->unsent))
-		if (!c->chan || flush_one(c)) {
+	while (c->chan && !list_empty(&c->unsent))
+		if (flush_one(c)) {
 			flush_later(c, RETRY_MS);
 			break;
 		}
@@ -199,31 +199,40 @@ static uint64_t first_sequence(const struct media_client *c)
 	return (epoch > wall_s ? epoch : wall_s) << 32;
 }
 
-int media_client_new(const struct media_client_params *p, struct media_client **ret)
+/* What the memory and the map say: ports, and the generations that were used last. */
+static int client_memory(struct media_client *c, const struct media_client_params *p)
 {
-	struct media_client *c = base_alloc(sizeof(*c));
 	struct media_slot_want w;
 	uint32_t n = 0;
-	int err = c ? 0 : -ENOMEM;
+	int err = media_slots_find(p->streams, &c->header, &c->slots, &n);
 
-	if (err)
-		goto out;
-	*c = (struct media_client){ .loop = p->loop, .map = p->map, .nmap = p->nmap, .inactive = p->inactive, .arg = p->arg };
-	list_init(&c->unsent);
-	list_init(&c->sent);
-	err = media_slots_find(p->streams, &c->header, &c->slots, &n);
-	if (!err && n < p->nmap)
-		err = ERR_TORN;
-	if (!err)
-		err = media_pool_new(p->map, p->nmap, &c->pool);
-	if (err)
-		goto out;
+	if (err || n < p->nmap)
+		return ERR_TORN;
 	c->cell = base_alloc((p->nmap + 1) * sizeof(*c->cell));
-	err = c->cell ? 0 : -ENOMEM;
-	for (uint32_t i = 0; !err && i < p->nmap; i++) {
+	if (!c->cell)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->nmap; i++) {
 		media_slot_take(&c->slots[i], &w);
 		c->cell[i].gen = w.gen;
 	}
+	return media_pool_new(p->map, p->nmap, &c->pool);
+}
+
+int media_client_new(const struct media_client_params *p, struct media_client **ret)
+{
+	struct media_client *c = base_alloc(sizeof(*c));
+	int err = -ENOMEM;
+
+	if (!c)
+		goto out;
+	c->loop = p->loop;
+	c->map = p->map;
+	c->nmap = p->nmap;
+	c->inactive = p->inactive;
+	c->arg = p->arg;
+	list_init(&c->unsent);
+	list_init(&c->sent);
+	err = client_memory(c, p);
 	if (!err)
 		err = loop_at_turn_end(p->loop, turn_end, c);
 	if (!err)

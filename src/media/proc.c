@@ -64,6 +64,7 @@ static void proc_message(void *arg, struct loop_msg *msg)
 
 	if (!msg) {
 		base_log(BASE_ERROR, "media", "channel to the engine is gone");
+		loop_chan_close(m->chan);
 		m->chan = NULL;
 		return;
 	}

@@ -13,6 +13,7 @@
 
 #define RATE_DEFAULT_PPS 200       /* 4 x 50 */
 #define RATE_VIDEO_PPS 2000
+#define PT_COMFORT_NOISE 13        /* sent by many who did not negotiate it (RFC 3389) */
 
 /* ---- our own ports ---- */
 
@@ -98,10 +99,9 @@ static union base_addr rtcp_target(const struct media_flow *f, const union base_
 		return a;
 	if (f->rtcp_learned && base_addr_same_host(&f->rtcp_source, rtp))
 		return f->rtcp_source;
-	if (rtp == &f->latch.signalled || f->latch.state == MEDIA_LATCH_SIGNALLED) {
-		if (media_addr_usable(&f->remote_rtcp))
-			return f->remote_rtcp;
-	}
+	if ((rtp == &f->latch.signalled || f->latch.state == MEDIA_LATCH_SIGNALLED) && f->remote_rtcp.sa.sa_family == rtp->sa.sa_family
+		&& media_addr_usable(&f->remote_rtcp))
+		return f->remote_rtcp;
 	base_addr_set_port(&a, (uint16_t)(base_addr_port(rtp) + 1));
 	return a;
 }
@@ -176,9 +176,12 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 	f->pts[0] = w->pts[0];
 	f->pts[1] = w->pts[1];
 	f->any_pt = !(w->pts[0] | w->pts[1]);
+	f->pts[0] |= 1ull << PT_COMFORT_NOISE;
 	f->clock_hz = w->clock_hz ? w->clock_hz : 8000;
 	f->rate_pps = w->rate_pps ? w->rate_pps : f->clock_hz == 90000 ? RATE_VIDEO_PPS : RATE_DEFAULT_PPS;
-	f->remote_rtcp = w->remote_rtcp.sa.sa_family == r->map[f->slot].addr.sa.sa_family ? w->remote_rtcp : nowhere;
+	if (!first && memcmp(&f->remote_rtcp, &w->remote_rtcp, sizeof(f->remote_rtcp)))
+		f->rtcp_learned = false; /* signalling knows better now */
+	f->remote_rtcp = w->remote_rtcp;
 	f->peer_ref = w->peer;
 	f->peer = NULL;
 	if (media_ref_ok(w->peer) && w->peer.slot < r->nslots && w->peer.slot % r->workers == r->index)

@@ -5,6 +5,7 @@
  *   relay -n CALLS -o FLOWS [-b first port] [-w workers] [-g] [-c cpu]
  *
  * Binds four ports per call on 127.0.0.1, writes the flow file for rtpgen, opens the ports and relays until SIGTERM.
+ * SIGUSR1: the media process is dropped without a word, and another one begins on the same memory; rtpgen tells the gap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +22,11 @@
 static struct { int calls, base, workers, cpu; bool gather; const char *out; } opt = { .calls = 100, .base = 20000, .workers = 1, .cpu = -1 };
 static struct loop *loop;
 static struct loop_timer tick;
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t ended, restart;
+static int pair[2];
+static struct loop_shm shm;
+static struct media_proc *proc;
+static struct media_proc_params params;
 
 static void fail(const char *what, int err)
 {
@@ -31,13 +36,30 @@ static void fail(const char *what, int err)
 
 static void on_signal(int sig)
 {
-	(void)sig;
-	ended = 1;
+	if (sig == SIGUSR1)
+		restart = 1;
+	else
+		ended = 1;
+}
+
+static void media_start(void)
+{
+	int err;
+
+	params.chan_fd = dup(pair[1]);
+	err = media_proc_start(&params, &proc);
+	if (err)
+		fail("start", err);
 }
 
 static void on_tick(void *arg)
 {
 	(void)arg;
+	if (restart) {
+		restart = 0;
+		media_proc_stop(proc);
+		media_start();
+	}
 	if (ended)
 		loop_stop(loop);
 	else
@@ -121,16 +143,15 @@ static void machine_prepare(void)
 	}
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
+	signal(SIGUSR1, on_signal);
 }
 
 int main(int argc, char **argv)
 {
 	uint32_t n;
 	struct media_map_entry *map;
-	struct loop_shm shm;
-	struct media_proc *proc;
 	struct media_client *client;
-	int *fds, pair[2], fd;
+	int *fds, fd;
 	FILE *f;
 
 	options(argc, argv);
@@ -144,8 +165,9 @@ int main(int argc, char **argv)
 	must(!loop_shm_create("streams", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(n) }, { REGION_MEDIA, media_header_bytes() } },
 		2, &fd));
 	must(!loop_shm_map(fd, true, &shm));
-	must(!media_proc_start(&(struct media_proc_params){ .loop = loop, .chan_fd = pair[1], .streams = &shm, .map = map, .nmap = n, .fds = fds,
-		.workers = (unsigned)opt.workers, .gather = opt.gather }, &proc));
+	params = (struct media_proc_params){ .loop = loop, .streams = &shm, .map = map, .nmap = n, .fds = fds, .workers = (unsigned)opt.workers,
+		.gather = opt.gather };
+	media_start();
 	must(!media_client_new(&(struct media_client_params){ .loop = loop, .chan_fd = pair[0], .streams = &shm, .map = map, .nmap = n }, &client));
 	f = fopen(opt.out, "w");
 	if (!f)

@@ -25,10 +25,9 @@
 #define PTIME_NS 20000000
 #define PAYLOAD 160
 #define PACKET (12 + PAYLOAD)
-#define MAGIC 0x52545047u
 #define DELAY_US_MAX 200000
 
-struct payload { uint32_t magic, stream; int64_t sent_ns; };
+struct payload { uint32_t run, stream; int64_t sent_ns; }; /* run: a random number, what a relay still held of another run is foreign */
 
 struct stream {                        /* one direction of a call */
 	int out, in;                   /* port it leaves from, port it must arrive at */
@@ -46,6 +45,7 @@ static struct stream stream[2 * CALLS_MAX];
 static uint32_t order[2 * CALLS_MAX];
 static struct port port[PORTS_MAX];
 static int nports, nstreams;
+static uint32_t run_id;
 static uint32_t delay[DELAY_US_MAX + 1];
 static int64_t measure_ns, end_ns, lag_ns;   /* the measured window; how late the generator was at worst */
 static struct { uint64_t foreign, wrong_source, disorder, unsent; } bad;
@@ -111,7 +111,7 @@ static void streams_make(int calls)
 static void packet_fill(uint8_t *p, uint32_t id, int64_t t)
 {
 	struct stream *s = &stream[id];
-	struct payload x = { MAGIC, id, t };
+	struct payload x = { run_id, id, t };
 	uint32_t ts = htonl((uint32_t)(s->sent * PAYLOAD)), ssrc = htonl(0x10000u + id);
 	uint16_t seq = htons(s->seq++);
 
@@ -165,7 +165,7 @@ static void packet_take(const uint8_t *p, size_t n, int at, const union base_add
 	int64_t us;
 
 	memcpy(&x, p + 12, sizeof(x));
-	if (n != PACKET || x.magic != MAGIC || x.stream >= (uint32_t)nstreams || stream[x.stream].in != at) {
+	if (n != PACKET || x.run != run_id || x.stream >= (uint32_t)nstreams || stream[x.stream].in != at) {
 		bad.foreign++;
 		return;
 	}
@@ -328,6 +328,7 @@ int main(int argc, char **argv)
 	calls = bench_flows_read(opt.file, flow, opt.calls);
 	if (calls < 1)
 		fail(opt.file);
+	base_random(&run_id, sizeof(run_id));
 	streams_make(calls);
 	run(calls);
 	return 0;

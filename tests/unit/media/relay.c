@@ -128,6 +128,7 @@ static void passes(void **state)
 	bed.packet[0] = 0x80;
 	assert_false(give(0, false, &bed.a, 11));
 	assert_int_equal(bed.slots[0].dropped_format, 4);
+	assert_true(rtp(0, &bed.a, 13, 1, 11));        /* comfort noise goes unnamed */
 	/* all payload types where none are named */
 	want(0, MEDIA_RX | MEDIA_TX, &bed.a, 0);
 	assert_true(rtp(0, &bed.a, 100, 1, 12));
@@ -292,6 +293,16 @@ static void rtcp_passes(void **state)
 	assert_true(give(0, true, &nat, receiver_report(0, 0)));
 	assert_true(give(1, true, &b1, receiver_report(0, 0)));
 	assert_true(base_addr_eq(bed.out.to, &nat));
+	/* signalling moves the stream on the same host: what was learned is forgotten */
+	bed.a = addr("192.0.2.1", 5000);
+	want(0, MEDIA_RX | MEDIA_TX, &bed.a, 1);
+	assert_true(give(1, true, &b1, receiver_report(0, 0)));
+	assert_int_equal(base_addr_port(bed.out.to), 5001);
+	/* a signalled RTCP address that makes no sense: the port above */
+	bed.slots[0].want[bed.slots[0].version & 1].want.remote_rtcp.in.sin_port = 0;
+	bed.slots[0].version += 2;
+	assert_true(give(1, true, &b1, receiver_report(0, 0)));
+	assert_int_equal(base_addr_port(bed.out.to), 5001);
 }
 
 static void rtcp_muxed(void **state)
