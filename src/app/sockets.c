@@ -202,7 +202,20 @@ struct pool {                              /* one address of one realm */
 	int err;                           /* the last cause of a port left out */
 };
 
-static void open_pool(struct pool *p, struct app_sockets *s)
+/* The first ports in use may be those of a predecessor that was killed and is on its way out: wait, but not for each of them. */
+static int open_pair(const union base_addr *rtp, int *patience, int ret_fd[2])
+{
+	int err = media_port_sockets(rtp, ret_fd);
+
+	while (err == -EADDRINUSE && *patience > 0) {
+		(*patience)--;
+		poll(NULL, 0, RETRY_MS);
+		err = media_port_sockets(rtp, ret_fd);
+	}
+	return err;
+}
+
+static void open_pool(struct pool *p, int *patience, struct app_sockets *s)
 {
 	for (uint32_t i = 0; i < p->count && p->opened < p->max; i++) {
 		struct media_map_entry *e = &s->map[s->nmap];
@@ -210,7 +223,7 @@ static void open_pool(struct pool *p, struct app_sockets *s)
 
 		e->addr = p->addr;
 		base_addr_set_port(&e->addr, (uint16_t)(p->first + 2 * i));
-		err = media_port_sockets(&e->addr, &s->media[2 * s->nmap]);
+		err = open_pair(&e->addr, patience, &s->media[2 * s->nmap]);
 		if (err) {
 			p->busy++;
 			p->err = err;
@@ -279,7 +292,7 @@ int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_socke
 	size_t n;
 	uint32_t total;
 	struct pool *pool = pools_of(doc, &n, &total);
-	int err = 0;
+	int err = 0, patience = RETRIES / 2;
 
 	if (!pool)
 		return -ENOMEM;
@@ -289,7 +302,7 @@ int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_socke
 		err = -ENOMEM;
 	for (size_t i = 0; i < n && !err; i++) {
 		pool[i].max = max >= total ? pool[i].count : (uint32_t)((uint64_t)pool[i].count * max / total);
-		open_pool(&pool[i], s);
+		open_pool(&pool[i], &patience, s);
 		err = pool_tell(&pool[i]);
 	}
 	free(pool);
