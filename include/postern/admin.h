@@ -21,20 +21,29 @@ struct admin_process { const char *role; int pid; unsigned restarts; int64_t sin
 struct admin_params {
 	struct loop *loop;
 	struct store *store;
-	int http_fd;                       /* listening TCP socket of the API */
-	int ctl_fd;                        /* listening UNIX socket STATE/control.sock: the same API, no token asked */
+	int http_fd;                       /* listening TCP socket of the API; taken over, -1: none */
+	int ctl_fd;                        /* listening UNIX socket STATE/control.sock: the same API, no token asked; taken over, -1: none */
 	struct slice tls_cert, tls_key;    /* PEM; empty: plain */
 	const char *token_hash;            /* of the admin token: keys_token_hash */
 	const struct loop_shm *calls, *streams, *admin_mem; /* read-only but admin_mem */
 	struct base_ring *records;
-	int engine_fd;                     /* channel to the engine; taken over */
+	int engine_fd;                     /* channel to the engine; taken over, -1: none */
 	/** The supervisor's word: status of the house. */
 	void (*health)(void *arg, const char **ret_status, const struct admin_process **ret, size_t *ret_n);
 	void *arg;
 };
+/**
+ * Serve the API in this loop: both servers, the drain of the CDR ring, commands to the engine. Counts into admin_mem from now on.
+ *
+ * @param p    [in]  copied; maps, store and ring are borrowed until admin_stop; texts are copied
+ * @param ret  [out] for admin_stop; untouched on error
+ * @return 0, -ENOMEM, -EIO (the HTTP server does not start: said in the log), what loop_* give; the process should end then
+ * Thread  the loop's. Blocks: for the database alone
+ */
 int admin_start(const struct admin_params *p, struct admin **ret);
-/** The document in force (JSON of the revision) and its number. */
+/** The document in force (JSON of the revision) and its number: what /config shows from now on. ERR_CONFIG: the old one stays. */
 int admin_set_revision(struct admin *a, uint64_t number, struct slice document);
+/** Requests that wait are answered 503, connections closed, the ring drained once more. NULL is legal. Not from a call-back of the API. */
 void admin_stop(struct admin *a);
 
 #endif

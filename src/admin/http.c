@@ -23,10 +23,14 @@
 static void http_run(void *arg)
 {
 	struct admin_http *h = arg;
+	unsigned before = h->nconns;
 	MHD_UNSIGNED_LONG_LONG ms;
 
 	MHD_run(h->daemon);
-	if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
+	/* where all places were taken the library listens again in its next run only, which nothing else would bring about */
+	if (before >= h->max && h->nconns < before)
+		loop_timer_start(h->a->p.loop, &h->run, 0, http_run, h);
+	else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
 		loop_timer_start(h->a->p.loop, &h->run, ms < 1000 ? (int64_t)ms : 1000, http_run, h);
 	else
 		loop_timer_stop(&h->run);

@@ -369,6 +369,24 @@ static void slow(void **state)
 	assert_int_equal(get("/api/v1/calls"), 200);
 }
 
+/* all places taken by clients that say nothing: they go after two seconds, and who waits outside comes in */
+static void crowded(void **state)
+{
+	static int fd[280];
+
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = house_connect(&h);
+		loop_turn(h.loop, 0);
+	}
+	for (int i = 0; i < 30; i++) {
+		base_clock_advance_ms(100);
+		loop_turn(h.loop, 1);
+	}
+	assert_int_equal(get("/api/v1/calls"), 200);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+}
+
 /* the control socket asks no token: its mode guards it */
 static void control_socket(void **state)
 {
@@ -397,7 +415,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commands, setup, teardown), cmocka_unit_test_setup_teardown(engine_silent, setup, teardown),
 		cmocka_unit_test_setup_teardown(cdrs, setup, teardown), cmocka_unit_test_setup_teardown(trunks, setup, teardown),
 		cmocka_unit_test_setup_teardown(figures, setup, teardown), cmocka_unit_test_setup_teardown(slow, setup, teardown),
-		cmocka_unit_test_setup_teardown(control_socket, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_socket, setup, teardown), cmocka_unit_test_setup_teardown(crowded, setup, teardown),
 	};
 
 	base_log_init("test", BASE_ERROR);
