@@ -25,6 +25,8 @@ int app_check_file(const char *path, const char *state, struct conf_errors *errs
 /** The same for a revision that is there already; takes a reference. */
 int app_check_bundle(struct app_bundle *b, struct conf_errors *errs, struct app_checked *ret);
 void app_checked_fini(struct app_checked *c);
+/** The warnings as log lines, for a start that goes on. */
+void app_check_log(const char *file, const struct conf_errors *errs);
 /** `file: /json/pointer: message`, warnings marked, to stderr. */
 void app_check_print(const char *file, const struct conf_errors *errs);
 

@@ -29,7 +29,26 @@ static uint32_t pairs_of(const struct peer_realm_conf *r)
 	return app_limits_range(r, &first) * (uint32_t)(!!r->ports.address + !!r->ports.address6);
 }
 
-/* Ports above 32767 may be taken by outgoing connections of any program. */
+/* Does one range of net.ipv4.ip_local_reserved_ports ("20000-29999,40000") hold all of low..high? */
+static bool is_reserved(int64_t low, int64_t high)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_reserved_ports", "re");
+	int from, to;
+	bool found = false;
+
+	if (!f)
+		return false;
+	while (!found && fscanf(f, "%d", &from) == 1) {
+		if (fscanf(f, "-%d", &to) != 1)
+			to = from;
+		found = from <= low && high <= to;
+		(void)!fscanf(f, ",");
+	}
+	fclose(f);
+	return found;
+}
+
+/* Ports of the machine's range for outgoing connections may be taken by any program. */
 static void warn_ephemeral(const struct conf_doc *doc, const struct peer_realm_conf *r, struct conf_errors *notes)
 {
 	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
@@ -38,7 +57,8 @@ static void warn_ephemeral(const struct conf_doc *doc, const struct peer_realm_c
 
 	if (!f)
 		return;
-	if (fscanf(f, "%d %d", &low, &high) == 2 && r->ports.port_min <= high && r->ports.port_max >= low)
+	if (fscanf(f, "%d %d", &low, &high) == 2 && r->ports.port_min <= high && r->ports.port_max >= low &&
+	    !is_reserved(r->ports.port_min > low ? r->ports.port_min : low, r->ports.port_max < high ? r->ports.port_max : high))
 		conf_warn(notes, conf_pointer(doc, &peer_schema_realms, r, at),
 			"ports %lld-%lld lie in the machine's range for outgoing connections (%d-%d): reserve them in net.ipv4.ip_local_reserved_ports",
 			(long long)r->ports.port_min, (long long)r->ports.port_max, low, high);

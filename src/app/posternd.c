@@ -102,7 +102,10 @@ static int check_revision(struct start *st, struct app_bundle *b)
 	snprintf(name, sizeof(name), "revision %llu", (unsigned long long)b->revision);
 	if (!err)
 		err = app_check_bundle(b, errs, &st->now);
-	app_check_print(name, errs);
+	if (err)
+		app_check_print(name, errs);
+	else
+		app_check_log(name, errs);
 	base_unref(errs);
 	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : EXIT_INTERNAL;
 }
