@@ -114,20 +114,15 @@ static void note_flow(struct sipua_cli *c)
 		sipua_dialog_flow(c->dialog, tp);
 }
 
-static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
+/* after the final answer: a late provisional one; forks come another way. A 2xx after we gave up is still a call at the peer. */
+static void late_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
-	int status = sip ? sip->sip_status->st_status : 408;
+	if (sip && c->invite && c->status >= 300 && status >= 200 && status < 300)
+		end_unwanted(c, sip);
+}
 
-	if (c->orq && orq != c->orq)
-		return 0;
-	if (sip && nta_sip_is_internal(sip))
-		sip = NULL;
-	if (c->status >= 200) {
-		/* a late provisional one; forks come another way. A 2xx after we gave up is still a call at the peer. */
-		if (sip && c->invite && c->status >= 300 && status >= 200 && status < 300)
-			end_unwanted(c, sip);
-		return 0;
-	}
+static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
+{
 	c->status = status;
 	if (sip && status > 100)
 		note_flow(c);
@@ -139,6 +134,20 @@ static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
 		zombie_response(c, status, sip);
 	else if (c->ops)
 		c->ops->response(c->arg, c, status, sipua_wire(sip));
+}
+
+static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
+{
+	int status = sip ? sip->sip_status->st_status : 408;
+
+	if (c->orq && orq != c->orq)
+		return 0;
+	if (sip && nta_sip_is_internal(sip))
+		sip = NULL;
+	if (c->status >= 200)
+		late_response(c, status, sip);
+	else
+		take_response(c, status, sip);
 	return 0;
 }
 

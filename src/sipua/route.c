@@ -136,21 +136,25 @@ static bool transport_of(const url_t *url, enum sipua_transport *ret)
 	return false;
 }
 
-static bool dest_of_url(struct sipua_dialog *d, const url_t *url, struct sipua_dest *ret)
+/* host and port as numbers; a maddr counts as the host (RFC 3263 section 4) */
+static bool addr_of_url(const url_t *url, uint16_t port, union base_addr *ret)
 {
 	char maddr[64] = "";
 	const char *host = url->url_host;
-	uint64_t port = 0;
+	uint64_t given = 0;
 
-	if (!host || (url->url_type != url_sip && url->url_type != url_sips) || !transport_of(url, &ret->transport))
-		return false;
-	if (url->url_params && url_param(url->url_params, "maddr=", maddr, sizeof(maddr)) > 1 && strlen(maddr))
+	if (url->url_params && url_param(url->url_params, "maddr=", maddr, sizeof(maddr)) > 1 && *maddr)
 		host = maddr;
-	if (url->url_port && *url->url_port && slice_u64(slice_str(url->url_port), 65535, &port))
+	if (url->url_port && *url->url_port && slice_u64(slice_str(url->url_port), 65535, &given))
 		return false;
-	if (!port)
-		port = ret->transport == SIPUA_TLS ? 5061 : 5060;
-	if (base_addr_parse(slice_str(host), (uint16_t)port, &ret->addr) || base_addr_is_any(&ret->addr))
+	return base_addr_parse(slice_str(host), given ? (uint16_t)given : port, ret) == 0 && !base_addr_is_any(ret);
+}
+
+static bool dest_of_url(struct sipua_dialog *d, const url_t *url, struct sipua_dest *ret)
+{
+	if (!url->url_host || (url->url_type != url_sip && url->url_type != url_sips) || !transport_of(url, &ret->transport))
+		return false;
+	if (!addr_of_url(url, ret->transport == SIPUA_TLS ? 5061 : 5060, &ret->addr))
 		return false;
 	if (!find_listener(d->ua, d->dest.listener, ret->transport, &ret->listener))
 		return false;
@@ -175,8 +179,6 @@ int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct s
 		return 0;
 	}
 	if (!d->pinned && url && dest_of_url(d, url, &found))
-		return way_to(d->ua, &found, ret);
-	if (!d->pinned && d->route && d->target && dest_of_url(d, d->target, &found) && base_addr_port(&d->dest.addr) == 0)
 		return way_to(d->ua, &found, ret);
 	return way_to(d->ua, &d->dest, ret);
 }

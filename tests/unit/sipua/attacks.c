@@ -359,7 +359,7 @@ static void pipelining(void **state)
 	assert_int_equal(r->requests, sent / n);
 	after = rss_kb();
 	print_message("%zu KB pipelined, %ld KB of memory\n", sent / 1024, after - before);
-	assert_true(after - before < 150000);
+	assert_true(after - before < 500000); /* 5 GB without the guard; a sanitizer keeps what is freed */
 	peer_free(p);
 	rig_free(r);
 }
