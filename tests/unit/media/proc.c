@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,12 +342,44 @@ static void odd_memory(void **state)
 	assert_true(base_counters[COUNTER_MEDIA_CMD_BAD] >= 1);
 }
 
+/* Every allocation fails once: an error, nothing leaks, nothing runs on. */
+static void out_of_memory(void **state)
+{
+	int err = -1;
+
+	(void)state;
+	for (long n = 1; err && n < 100; n++) {
+		struct media_proc_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .map = bed.map, .nmap = SLOTS,
+			.fds = bed.fds, .workers = 2 };
+
+		base_alloc_fail_after(n);
+		err = media_proc_start(&p, &bed.proc);
+		base_alloc_fail_after(0);
+		if (err)
+			assert_int_equal(err, -ENOMEM);
+	}
+	assert_int_equal(err, 0);
+	err = -1;
+	for (long n = 1; err && n < 100; n++) {
+		struct media_client_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[0]), .streams = &bed.shm, .map = bed.map, .nmap = SLOTS };
+
+		base_alloc_fail_after(n);
+		err = media_client_new(&p, &bed.client);
+		base_alloc_fail_after(0);
+		if (err)
+			assert_int_equal(err, -ENOMEM);
+	}
+	assert_int_equal(err, 0);
+	turns(20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(relays, setup, teardown), cmocka_unit_test_setup_teardown(media_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_commands, setup, teardown), cmocka_unit_test_setup_teardown(engine_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(inactivity, setup, teardown), cmocka_unit_test_setup_teardown(odd_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
