@@ -342,6 +342,41 @@ static void odd_memory(void **state)
 	assert_true(base_counters[COUNTER_MEDIA_CMD_BAD] >= 1);
 }
 
+/* Wishes change and figures are read while packets flow, between two workers: for the thread sanitizer above all. */
+static void under_way(void **state)
+{
+	struct call c, d;
+	struct media_figures f;
+	int got = 0;
+
+	(void)state;
+	proc_up(2);
+	client_up();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(media_port_take(bed.client, 0, AF_INET, i, &c.ref[i], &c.at[i]), 0);
+		assert_int_equal(media_port_lane(bed.client, c.ref[i]), i);
+		peer_up(&c.peer[i]);
+	}
+	call_up(&d, 0);
+	for (uint16_t i = 0; i < 150; i++) {
+		call_want(&c, i & 1, MEDIA_RX | MEDIA_TX | (i & 2 ? MEDIA_WATCH : 0), 60);
+		call_want(&d, 0, MEDIA_RX | MEDIA_TX, i);
+		for (int k = 0; k < 2; k++) {
+			send_rtp(&c.peer[k], &c.at[k], i);
+			send_rtp(&d.peer[k], &d.at[k], i);
+		}
+		loop_turn(bed.loop, 1);
+		for (int k = 0; k < 2; k++) {
+			got += recv_rtp(&c.peer[k], 1) >= 0;
+			got += recv_rtp(&d.peer[k], 1) >= 0;
+			media_figures_get(&bed.shm, c.ref[k], &f);
+		}
+	}
+	assert_true(got > 300);
+	call_down(&c);
+	call_down(&d);
+}
+
 /* Every allocation fails once: an error, nothing leaks, nothing runs on. */
 static void out_of_memory(void **state)
 {
@@ -379,7 +414,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(relays, setup, teardown), cmocka_unit_test_setup_teardown(media_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_commands, setup, teardown), cmocka_unit_test_setup_teardown(engine_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(inactivity, setup, teardown), cmocka_unit_test_setup_teardown(odd_memory, setup, teardown),
-		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown), cmocka_unit_test_setup_teardown(under_way, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
