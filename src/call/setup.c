@@ -47,6 +47,7 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	struct wire_addr from;
 	struct wire_uri to;
 	struct slice f, t;
+	char random[13];
 
 	a->trunk = trunk;
 	a->media = media_profile(c, trunk);
@@ -61,9 +62,11 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	c->from = base_dup(f);
 	c->to = base_dup(t);
 	c->route = base_dup(slice_str(route));
-	base_random_token(c->id, 17);
 	c->serial = ++c->eng->serial;
 	c->start_ms = base_wall_ms();
+	/* seconds first: the index of CDRs grows at its end */
+	base_random_token(random, sizeof random);
+	snprintf(c->id, sizeof c->id, "%08x%s", (unsigned)(c->start_ms / 1000), random);
 	return c->from && c->to && c->route ? 0 : -ENOMEM;
 }
 
