@@ -86,6 +86,21 @@ static int put_routes(struct sipua_msg *m, struct sipua_dialog *d, const url_t *
 	return route ? put(m, route) : 0;
 }
 
+/* an INVITE that is tried again (422, 401) after an early dialog is outside of it: no To tag, no route set */
+static bool is_initial(const struct sipua_dialog *d, sip_method_t code)
+{
+	return code == sip_method_invite && !d->confirmed && !d->uas;
+}
+
+static int put_to(struct sipua_msg *m, const struct sipua_dialog *d)
+{
+	sip_to_t *to = sip_to_dup(msg_home(m->msg), d->remote);
+
+	if (to && to->a_tag && is_initial(d, m->sip->sip_request->rq_method))
+		msg_header_remove_param(to->a_common, "tag");
+	return put(m, to);
+}
+
 static int put_request(struct sipua_msg *m, struct sipua_dialog *d, struct slice method, const char *ruri)
 {
 	su_home_t *home = msg_home(m->msg);
@@ -101,7 +116,7 @@ static int put_request(struct sipua_msg *m, struct sipua_dialog *d, struct slice
 		url = url_hdup(home, URL_STRING_MAKE(ruri)->us_url);
 	if (!url)
 		return ERR_PROTO;
-	err = put_routes(m, d, &url);
+	err = is_initial(d, code) ? 0 : put_routes(m, d, &url);
 	if (err)
 		return err;
 	rq = sip_request_create(home, code, name, (const url_string_t *)url, NULL);
@@ -130,7 +145,7 @@ int sipua_msg_request(struct sipua_dialog *d, struct slice method, const char *r
 	if (!err)
 		err = put_dup(m, d->local);
 	if (!err)
-		err = put_dup(m, d->remote);
+		err = put_to(m, d);
 	if (!err)
 		err = put_dup(m, d->call_id);
 	if (!err)

@@ -358,6 +358,133 @@ static void names_are_not_resolved(void **state)
 	rig_free(r);
 }
 
+static struct sipua_cli *send_request(struct rig *r, struct sipua_dialog *d, const char *method, const char *ruri, const struct sipua_dest *dest)
+{
+	struct sipua_msg *m;
+	struct sipua_cli *c;
+
+	assert_int_equal(sipua_msg_request(d, slice_str(method), ruri, 70, &m), 0);
+	assert_int_equal(sipua_cli_send(d, m, dest, &rig_cli_ops, r, &c), 0);
+	return c;
+}
+
+/* RFC 4028 7.4: the same Call-ID and From tag, the next CSeq, no To tag although an early dialog was there */
+static void tried_again_after_422(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+	struct sipua_dest dest;
+	struct sipua_dialog *d;
+	struct sipua_cli *c = rig_invite(r, p, 0, &d);
+	char id[100], from[200], invite[4096];
+	unsigned long cseq;
+
+	(void)state;
+	peer_expect(r, p, "INVITE sip:bob@example.com");
+	snprintf(invite, sizeof(invite), "%.4000s", p->got);
+	snprintf(id, sizeof(id), "%s", peer_header(p, "Call-ID"));
+	snprintf(from, sizeof(from), "%s", peer_header(p, "From"));
+	cseq = strtoul(peer_header(p, "CSeq"), NULL, 10);
+	peer_answer_to(r, p, invite, 180, "early", "Record-Route: <sip:127.0.0.1:9;lr>\r\n");
+	peer_answer_to(r, p, invite, 422, "final", "Min-SE: 1800\r\n");
+	peer_expect(r, p, "ACK ");
+	sipua_cli_free(c);
+	dest = rig_dest(r, p, 0);
+	c = send_request(r, d, "INVITE", "sip:bob@example.com", &dest);
+	peer_expect(r, p, "INVITE sip:bob@example.com");
+	assert_string_equal(peer_header(p, "Call-ID"), id);
+	assert_string_equal(peer_header(p, "From"), from);
+	assert_string_equal(peer_header(p, "To"), "<sip:bob@example.com>");
+	assert_string_equal(peer_header(p, "Route"), "");
+	assert_int_equal(strtoul(peer_header(p, "CSeq"), NULL, 10), cseq + 1);
+	peer_answer(r, p, 200, "two", NULL);
+	assert_int_equal(sipua_cli_ack(c, NULL), 0);
+	peer_expect(r, p, "ACK ");
+	sipua_cli_free(c);
+	sipua_dialog_free(d);
+	rig_advance(r, 40000);
+	peer_free(p);
+	rig_free(r);
+}
+
+/* re-INVITE from both sides, with answers of the other dialog's tag left out, and a CANCEL of one */
+static void reinvites(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+	struct sipua_dialog *d;
+	struct sipua_cli *c = rig_invite(r, p, 0, &d);
+	char invite[4096], id[100], tag[100];
+
+	(void)state;
+	peer_expect(r, p, "INVITE ");
+	snprintf(id, sizeof(id), "%s", peer_header(p, "Call-ID"));
+	snprintf(tag, sizeof(tag), "%s", strstr(peer_header(p, "From"), "tag=") + 4);
+	peer_answer(r, p, 200, "ann", NULL);
+	assert_int_equal(sipua_cli_ack(c, NULL), 0);
+	peer_expect(r, p, "ACK ");
+	sipua_cli_free(c);
+	c = send_request(r, d, "INVITE", NULL, NULL);
+	peer_expect(r, p, "INVITE sip:bob@127.0.0.1:");
+	snprintf(invite, sizeof(invite), "%.4000s", p->got);
+	assert_non_null(strstr(peer_header(p, "To"), "tag=ann"));
+	peer_answer_to(r, p, invite, 100, NULL, NULL);
+	sipua_cli_cancel(c, NULL);
+	peer_expect(r, p, "CANCEL sip:bob@127.0.0.1:");
+	peer_answer_to(r, p, invite, 200, NULL, NULL); /* they cross */
+	assert_int_equal(r->status[r->responses - 1], 200);
+	assert_int_equal(sipua_cli_ack(c, NULL), 0);
+	peer_expect(r, p, "ACK ");
+	sipua_cli_free(c);
+	peer_request(r, p, "INVITE", id, tag, 100000, "re1", NULL, "v=0\r\n");
+	assert_int_equal(r->dialog_requests, 1);
+	peer_expect(r, p, "SIP/2.0 100 ");
+	assert_int_equal(sipua_srv_reply(r->dsrv, 200, NULL), 0);
+	peer_expect(r, p, "SIP/2.0 200 ");
+	peer_request(r, p, "ACK", id, tag, 100000, "re1a", NULL, NULL);
+	assert_int_equal(r->acks, 1);
+	sipua_dialog_free(d);
+	rig_advance(r, 40000);
+	peer_free(p);
+	rig_free(r);
+}
+
+/* what call/ relays: headers of a received message, as they are */
+static void carried(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0), *q = peer_udp(r, 0);
+	struct sipua_dest dest = rig_dest(r, q, 0);
+	struct sipua_dialog *d;
+	struct sipua_msg *m;
+	struct sipua_cli *c;
+	struct wire_headers it;
+	struct wire_header h;
+
+	(void)state;
+	peer_request(r, p, "MESSAGE", "cc", "", 1, "cc", "X-One: a;b=c\r\nx-one: second\r\nP-Asserted-Identity: \"A\" <sip:a@x>\r\n"
+		"Diversion: <sip:d@x>;reason=unknown\r\n", NULL);
+	assert_non_null(r->srv);
+	assert_int_equal(sipua_dialog_new_uac(r->ua, SLICE("<sip:a@x>"), SLICE("<sip:b@x>"), &dest, NULL, NULL, &d), 0);
+	assert_int_equal(sipua_msg_request(d, SLICE("MESSAGE"), "sip:b@x", 70, &m), 0);
+	wire_sip_headers(sipua_srv_sip(r->srv), &it);
+	while (wire_headers_next(&it, &h))
+		if (slice_eq_nocase(h.name, SLICE("X-One")) || slice_eq_nocase(h.name, SLICE("P-Asserted-Identity")) ||
+		    slice_eq_nocase(h.name, SLICE("Diversion")))
+			assert_int_equal(sipua_msg_carry(m, &h), 0);
+	assert_int_equal(sipua_cli_send(d, m, &dest, &rig_cli_ops, r, &c), 0);
+	peer_expect(r, q, "MESSAGE sip:b@x");
+	assert_non_null(strstr(q->got, "X-One: a;b=c\r\nx-one: second\r\n"));
+	assert_string_equal(peer_header(q, "P-Asserted-Identity"), "\"A\" <sip:a@x>");
+	assert_string_equal(peer_header(q, "Diversion"), "<sip:d@x>;reason=unknown");
+	peer_answer(r, q, 200, "x", NULL);
+	sipua_cli_free(c);
+	sipua_dialog_free(d);
+	peer_free(p);
+	peer_free(q);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,7 +492,8 @@ int main(void)
 		cmocka_unit_test(cancel_unanswered_gives_408), cmocka_unit_test(freed_early_then_200),
 		cmocka_unit_test(freed_unanswered_then_silence), cmocka_unit_test(nobody_answers), cmocka_unit_test(icmp_fails_at_once),
 		cmocka_unit_test(unsendable_fails_at_once), cmocka_unit_test(stray_2xx), cmocka_unit_test(restored),
-		cmocka_unit_test(names_are_not_resolved),
+		cmocka_unit_test(names_are_not_resolved), cmocka_unit_test(tried_again_after_422), cmocka_unit_test(reinvites),
+		cmocka_unit_test(carried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
