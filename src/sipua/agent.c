@@ -328,8 +328,8 @@ void sipua_free(struct sipua *ua)
 	sipua_udp_flush();
 	if (ua->nta)
 		nta_agent_destroy(ua->nta);
-	sipua_udp_flush();
 	sipua_conns_drop(ua);
+	sipua_udp_forget();
 	for (size_t i = 0; i < ua->n; i++) {
 		free(ua->tp[i].advertised);
 		free(ua->tp[i].contact);

@@ -164,6 +164,12 @@ static void report(void *unused)
 	}
 }
 
+void sipua_udp_forget(void)
+{
+	errors.n = 0;
+	loop_timer_stop(&errors.timer);
+}
+
 static void note_error(unsigned i, int err)
 {
 	struct sipua_fd *f = sipua_fd_get(tx.fd[i]);

@@ -38,7 +38,11 @@ su_socket_t su_socket(int af, int type, int proto)
 
 int su_close(su_socket_t s)
 {
+	struct sipua_fd *f = sipua_fd_get(s);
+
 	SIPUA_HIT(su_close);
+	if (f && f->kind == SIPUA_FD_UDP)
+		sipua_udp_flush(); /* nothing may leave by another socket that gets this number */
 	sipua_fd_clear(s);
 	return real_su_close(s);
 }

@@ -116,6 +116,8 @@ void sipua_udp_turn_ended(void *unused);
 bool sipua_udp_before_wait(int timeout_ms);
 /** Send what was queued. True where an error must be told to the library (sipua_udp_report has been scheduled). */
 bool sipua_udp_flush(void);
+/** No agent is left that errors could be told to. */
+void sipua_udp_forget(void);
 /** Next datagram of a socket: its length, or -1 with errno. */
 ssize_t sipua_udp_next(int fd);
 bool sipua_udp_pending(int fd);

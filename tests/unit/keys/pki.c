@@ -63,7 +63,7 @@ void pki_issue(const char *cn, const char *san, int days, const struct pki_pem *
 	X509_set_pubkey(x, key);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(by));
-	if (!issuer)
+	if (!issuer || strncmp(cn, "CA ", 3) == 0)
 		add_ext(x, NID_basic_constraints, "critical,CA:TRUE");
 	if (san)
 		add_ext(x, NID_subject_alt_name, san);

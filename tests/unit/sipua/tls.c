@@ -180,6 +180,38 @@ static void optional_certificates(void **state)
 	base_unref(srv);
 }
 
+/* the whole chain is sent: a peer that knows the root alone can check */
+static void chain(void **state)
+{
+	struct pki_pem middle, leaf, both;
+	struct keys_tls *srv, *cli = pki_tls(NULL, &ca, KEYS_VERIFY_REQUIRED, 0);
+	struct rig *r;
+	struct peer *p;
+	SSL *ssl;
+	size_t n;
+
+	(void)state;
+	pki_issue("CA middle", NULL, 10, &ca, &middle);
+	pki_issue("leaf", "DNS:leaf.example", 10, &middle, &leaf);
+	n = strlen(leaf.cert) + strlen(middle.cert) + 1;
+	both = (struct pki_pem){ malloc(n), leaf.key };
+	snprintf(both.cert, n, "%s%s", leaf.cert, middle.cert);
+	srv = pki_tls(&both, NULL, KEYS_VERIFY_NONE, 0);
+	r = rig_tls(srv, NULL);
+	ssl = client(r, cli, &p);
+	SSL_set1_host(ssl, "leaf.example");
+	assert_int_equal(handshake(r, ssl), 1);
+	assert_int_equal(SSL_get_verify_result(ssl), X509_V_OK);
+	SSL_free(ssl);
+	peer_free(p);
+	rig_free(r);
+	base_unref(srv);
+	base_unref(cli);
+	free(both.cert);
+	pki_free(&leaf);
+	pki_free(&middle);
+}
+
 /* ---- outgoing ---- */
 
 struct call {
@@ -371,7 +403,7 @@ static void no_old_versions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(serves), cmocka_unit_test(client_certificates), cmocka_unit_test(optional_certificates),
+		cmocka_unit_test(serves), cmocka_unit_test(client_certificates), cmocka_unit_test(optional_certificates), cmocka_unit_test(chain),
 		cmocka_unit_test(checks_the_peer), cmocka_unit_test(profile_of_the_trunk), cmocka_unit_test(shared_by_name),
 		cmocka_unit_test(no_old_versions),
 	};
