@@ -74,7 +74,9 @@ static bool used_by_dialog(struct sipua *ua, const struct sipua_conn *c)
 
 static void watch_one(struct sipua *ua, struct sipua_conn *c, struct mono now)
 {
-	if (ua->caps.handshake_s && !c->messages && c->incoming && mono_ms_since(now, c->since) >= ua->caps.handshake_s * 1000LL) {
+	bool mute = c->incoming ? !c->messages : c->tls && !c->handshaken;
+
+	if (ua->caps.handshake_s && mute && mono_ms_since(now, c->since) >= ua->caps.handshake_s * 1000LL) {
 		base_count(COUNTER_SIP_CONN_SILENT);
 		shutdown(c->fd, SHUT_RDWR);
 		c->since = now;

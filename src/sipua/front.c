@@ -100,8 +100,10 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 	if (sipua_in_accept(in, NULL, NULL, &srv))
 		return;
 	d->cseq_remote = cseq;
-	if (d->uas && d->dest.transport == srv->path.transport)
+	if (d->uas && d->dest.transport == srv->path.transport) {
+		d->dest.listener = srv->path.listener;
 		d->dest.addr = srv->path.source;
+	}
 	d->ops->request(d->arg, d, srv);
 }
 

@@ -81,6 +81,14 @@ static void note_subjects(SSL *s)
 	X509_free(cert);
 }
 
+static void note_done(SSL *s)
+{
+	struct sipua_fd *f = sipua_fd_get(sipua_tls_fd(s));
+
+	if (f && f->conn)
+		f->conn->handshaken = true;
+}
+
 /* ---- the overrides ---- */
 
 int SSL_connect(SSL *s)
@@ -93,6 +101,8 @@ int SSL_connect(SSL *s)
 	ERR_clear_error();
 	r = real_SSL_connect(s);
 	count_failure(s, r, COUNTER_SIP_TLS_FAILED_OUT, "client");
+	if (r == 1)
+		note_done(s);
 	return r;
 }
 

@@ -34,7 +34,7 @@ struct rig {
 
 	/* what came */
 	unsigned requests, acks, acks_missing, cancels, dialog_requests, strays, responses;
-	bool merged, take_strays;
+	bool merged, take_strays, may_fail;
 	struct sipua_srv *srv;     /* the last one of a request outside of a dialog */
 	struct sipua_srv *dsrv;    /* the last one inside */
 	char dialog_method[32];

@@ -377,6 +377,32 @@ static void shared_by_name(void **state)
 	base_unref(theirs);
 }
 
+/* connected, and then nothing: the request fails, the connection is not kept for the next one */
+static void mute_server(void **state)
+{
+	struct keys_tls *own = pki_tls(&ours, &ca, KEYS_VERIFY_UNSET, 0);
+	struct rig *r = rig_tls(own, NULL);
+	struct peer *p = peer_listen(r, 0);
+	struct sipua_figures f;
+	struct call c;
+
+	(void)state;
+	start(r, p, NULL, NULL, &c);
+	peer_accept(r, p);
+	rig_advance(r, 3000);
+	assert_int_equal(r->responses, 0);
+	rig_advance(r, 4000);
+	rig_turns(r, 5);
+	assert_int_equal(r->responses, 1);
+	assert_int_equal(r->status[0], -503);
+	sipua_figures(r->ua, &f);
+	assert_int_equal(f.connections, 0);
+	finish(&c);
+	peer_free(p);
+	rig_free(r);
+	base_unref(own);
+}
+
 static void no_old_versions(void **state)
 {
 	struct keys_tls *srv = pki_tls(&ours, &ca, KEYS_VERIFY_NONE, 0);
@@ -405,6 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(serves), cmocka_unit_test(client_certificates), cmocka_unit_test(optional_certificates), cmocka_unit_test(chain),
 		cmocka_unit_test(checks_the_peer), cmocka_unit_test(profile_of_the_trunk), cmocka_unit_test(shared_by_name),
+		cmocka_unit_test(mute_server),
 		cmocka_unit_test(no_old_versions),
 	};
 

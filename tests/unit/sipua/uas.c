@@ -206,12 +206,52 @@ static void header_injection(void **state)
 	rig_free(r);
 }
 
+/* the n-th allocation of ours fails: errors go up, nothing is left behind, the agent goes on */
+static void memory_short(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+
+	(void)state;
+	r->mode = RIG_ACCEPT;
+	for (long n = 1; n < 12; n++) {
+		struct sipua_dest dest = rig_dest(r, p, 0);
+		struct sipua_dialog *a = NULL, *b = NULL;
+		struct sipua_msg *m = NULL;
+		struct sipua_cli *c = NULL;
+		struct sipua_dialog_state st;
+		char branch[20];
+		snprintf(branch, sizeof(branch), "m%ld", n);
+		base_alloc_fail_after(n);
+		r->may_fail = true;
+		peer_request(r, p, "INVITE", branch, "", 1, branch, NULL, NULL);
+		if (r->srv && sipua_dialog_new_uas(r->srv, &rig_dialog_ops, r, &a) == 0)
+			sipua_dialog_get(a, &st);
+		if (sipua_dialog_new_uac(r->ua, SLICE("<sip:a@x>"), SLICE("<sip:b@x>"), &dest, NULL, NULL, &b) == 0 &&
+		    sipua_msg_request(b, SLICE("OPTIONS"), "sip:b@x", 70, &m) == 0)
+			sipua_cli_send(b, m, &dest, &rig_cli_ops, r, &c);
+		base_alloc_fail_after(0);
+		sipua_cli_free(c);
+		sipua_dialog_free(a);
+		sipua_dialog_free(b);
+		sipua_srv_free(r->srv);
+		r->srv = NULL;
+	}
+	rig_advance(r, 40000);
+	while (peer_recv(r, p, 2))
+		;
+	peer_request(r, p, "OPTIONS", "still", "", 1, "still", NULL, NULL);
+	assert_non_null(r->srv);
+	peer_free(p);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answered_and_ended), cmocka_unit_test(repeated_until_ack), cmocka_unit_test(cancelled),
 		cmocka_unit_test(freed_unanswered), cmocka_unit_test(merged), cmocka_unit_test(without_transaction),
-		cmocka_unit_test(header_injection),
+		cmocka_unit_test(header_injection), cmocka_unit_test(memory_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
