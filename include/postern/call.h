@@ -69,6 +69,7 @@ int call_record_parse(const void *buf, size_t n, struct call_record *ret);
 /* ---- store of records in state memory (REGION_CALLS): copy on write, so that a kill leaves the old or the new ---- */
 struct call_store;
 #define CALL_RECORD_MAX 65536
+/** Bytes of the region for so many calls. */
 size_t call_store_bytes(unsigned max_calls);
 /** Writer (engine): take up what is there; torn or foreign records are freed and counted in *ret_torn. */
 int call_store_open(void *mem, size_t bytes, unsigned *ret_torn, struct call_store **ret);

@@ -153,6 +153,8 @@ bool call_body_is_multipart(const struct wire_sip *sip);
 struct slice call_headers_host(const struct call_leg *to);
 /** Copy to msg what of sip may cross to that leg, by the table; what is rebuilt there is added by the caller. */
 int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+/** All of it: what crosses, Contact and Allow of ours where the message refreshes the target, SDP where there is one, else the body. */
+int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to, bool target, struct slice sdp);
 /** Allow and Supported of ours. */
 int call_headers_ours(struct sipua_msg *msg);
 #define CALL_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"

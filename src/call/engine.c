@@ -247,20 +247,28 @@ int call_engine_end(struct call_engine *e, const char *id, const char *why)
 	return ERR_NOTFOUND;
 }
 
+static bool has_slot(const struct call *c, uint32_t slot, uint32_t gen)
+{
+	unsigned k, i;
+
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < c->leg[k].nstreams; i++)
+			if (c->leg[k].stream[i].ref.slot == slot && c->leg[k].stream[i].ref.gen == gen)
+				return true;
+	return false;
+}
+
 void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen)
 {
 	struct list_node *n;
-	unsigned k, i;
 
 	for (n = e->calls.next; n != &e->calls; n = n->next) {
 		struct call *c = container_of(n, struct call, node);
 
-		for (k = 0; k < 2; k++)
-			for (i = 0; i < c->leg[k].nstreams; i++)
-				if (c->leg[k].stream[i].ref.slot == slot && c->leg[k].stream[i].ref.gen == gen && c->state != CALL_ENDING) {
-					call_end(c, "inactivity", "postern", 408, NULL, NULL);
-					return;
-				}
+		if (c->state != CALL_ENDING && has_slot(c, slot, gen)) {
+			call_end(c, "inactivity", "postern", 408, NULL, NULL);
+			return;
+		}
 	}
 }
 

@@ -121,36 +121,38 @@ static void hide_address(struct text *out, struct slice one, struct slice host)
 		text_slice(out, (struct slice){ rest, (size_t)(end - rest) });
 }
 
-/** Next element of a comma list, quotes and angle brackets kept together. */
-static bool next_element(struct slice *s, struct slice *ret)
+/** Length of the first element of a comma list, quotes and angle brackets kept together. */
+static size_t element_length(struct slice s)
 {
 	bool quote = false, angle = false;
 	size_t i;
 
-	while (s->n && (*s->p == ' ' || *s->p == ',' || *s->p == '\t')) {
-		s->p++;
-		s->n--;
-	}
-	if (!s->n)
-		return false;
-	for (i = 0; i < s->n; i++) {
-		char c = s->p[i];
+	for (i = 0; i < s.n; i++) {
+		char c = s.p[i];
 
+		if (c == ',' && !quote && !angle)
+			break;
 		if (quote && c == '\\')
 			i++;
 		else if (c == '"' && !angle)
 			quote = !quote;
-		else if (!quote && (c == '<' || c == '>'))
+		else if ((c == '<' || c == '>') && !quote)
 			angle = c == '<';
-		else if (!quote && !angle && c == ',')
-			break;
 	}
-	if (i > s->n)
-		i = s->n;
-	*ret = (struct slice){ s->p, i };
-	s->p += i;
-	s->n -= i;
-	return true;
+	return i < s.n ? i : s.n;
+}
+
+static bool next_element(struct slice *s, struct slice *ret)
+{
+	while (s->n && strchr(" ,\t", *s->p)) {
+		s->p++;
+		s->n--;
+	}
+	ret->p = s->p;
+	ret->n = element_length(*s);
+	s->p += ret->n;
+	s->n -= ret->n;
+	return ret->n != 0;
 }
 
 /** A comma list of addresses, each with our host; one that cannot be read is left out. */
@@ -254,41 +256,46 @@ static bool privacy_id(const struct wire_sip *sip)
 	return false;
 }
 
+/** May a header of this rule be shown to that leg at all? */
+static bool may_show(enum rule rule, const struct wire_sip *sip, const struct call_leg *to)
+{
+	int status = wire_sip_is_request(sip) ? 0 : wire_sip_status(sip);
+
+	if (rule == HIDE_CONTACT)
+		return status >= 300 && status < 400;
+	return rule != HIDE_TRUST || to->trunk->conf->trusted || !privacy_id(sip);
+}
+
 int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to)
 {
 	struct wire_headers it;
 	struct wire_header h;
 	struct slice host = call_headers_host(to);
-	int status = wire_sip_is_request(sip) ? 0 : wire_sip_status(sip), err = 0;
+	int err = 0;
 
 	wire_sip_headers(sip, &it);
 	while (!err && wire_headers_next(&it, &h)) {
 		const struct row *row = row_of(h.name);
 
-		switch (row->rule) {
-		case CARRY:
+		if (row->rule == CARRY)
 			err = sipua_msg_carry(msg, &h);
-			break;
-		case DROP:
-		case BODY:
-			break;
-		case HIDE_CONTACT:
-			if (status >= 300 && status < 400 && h.value.p)
-				err = add_hidden(msg, row, h.value, host);
-			break;
-		case HIDE_TRUST:
-			if (!to->trunk->conf->trusted && privacy_id(sip))
-				break;
-			/* fall through */
-		case HIDE:
-		case HIDE_URI:
-		case HIDE_AGENT:
-			if (h.value.p)
-				err = add_hidden(msg, row, h.value, host);
-			break;
-		}
+		else if (row->rule != DROP && row->rule != BODY && h.value.p && may_show(row->rule, sip, to))
+			err = add_hidden(msg, row, h.value, host);
 	}
 	return err;
+}
+
+int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to, bool target, struct slice sdp)
+{
+	int err = call_headers_cross(msg, sip, to);
+
+	if (!err && target)
+		err = call_headers_contact(msg, to);
+	if (!err && target)
+		err = call_headers_ours(msg);
+	if (!err && sdp.n)
+		err = sipua_msg_body(msg, SLICE("application/sdp"), sdp);
+	return err ? err : call_body_cross(msg, sip);
 }
 
 int call_body_cross(struct sipua_msg *msg, const struct wire_sip *sip)

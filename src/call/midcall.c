@@ -75,16 +75,7 @@ static int relay_send(struct call_exchange *x, const struct wire_sip *sip)
 	err = sipua_msg_request(x->to->dialog, slice_str(wire_method_name(m)), NULL, mf < 0 || mf > 70 ? 69 : mf - 1, &msg);
 	if (err)
 		return 500;
-	err = call_headers_cross(msg, sip, x->to);
-	if (!err && (m == WIRE_INVITE || m == WIRE_UPDATE))
-		err = call_headers_contact(msg, x->to);
-	if (!err && (m == WIRE_INVITE || m == WIRE_UPDATE))
-		err = call_headers_ours(msg);
-	if (!err && x->offer_out.n)
-		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->offer_out.p, x->offer_out.n });
-	if (!err)
-		err = call_body_cross(msg, sip);
-	if (err) {
+	if (call_headers_fill(msg, sip, x->to, m == WIRE_INVITE || m == WIRE_UPDATE, (struct slice){ x->offer_out.p, x->offer_out.n })) {
 		sipua_msg_free(msg);
 		return 500;
 	}
@@ -137,46 +128,48 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 
 /* ---- answers ---- */
 
-/** The answer (or offer) of a 2xx for the requester. 0 or a status. */
-static int relay_answer(struct call_exchange *x, const struct wire_sip *resp)
-{
-	struct slice text;
-	int status;
+static bool is_invite(const struct call_exchange *x) { return x->method == WIRE_INVITE || x->as_invite; }
 
-	if (!call_body_is_sdp(resp))
-		return x->has_offer || (x->method == WIRE_INVITE || x->as_invite) ? 488 : 0;
-	if (x->local_answer)
-		return call_text_set(&x->to->sdp_in, wire_sip_body(resp)) ? 500 : (call_media_apply(x->call), 0);
-	if (!x->has_offer && x->method != WIRE_INVITE)
-		return 0;
-	if (call_text_set(x->has_offer ? &x->answer_in : &x->offer_in, wire_sip_body(resp)))
-		return 500;
-	status = x->has_offer ? 0 : call_sdp_check(wire_sip_body(resp));
+/** What the peer answered becomes the requester's answer, or its offer where the request had none. 0 or a status. */
+static int carry_sdp(struct call_exchange *x, struct slice body)
+{
+	struct call_text *in = x->has_offer ? &x->answer_in : &x->offer_in, *out = x->has_offer ? &x->answer_out : &x->offer_out;
+	struct slice text;
+	int status = x->has_offer ? 0 : call_sdp_check(body);
+
+	if (!status && call_text_set(in, body))
+		status = 500;
 	if (!status)
-		status = call_sdp_for(x->from, wire_sip_body(resp), x->has_offer, &text);
-	if (!status && call_text_set(x->has_offer ? &x->answer_out : &x->offer_out, text))
+		status = call_sdp_for(x->from, body, x->has_offer, &text);
+	if (!status && call_text_set(out, text))
 		status = 500;
 	return status;
 }
 
+/** The answer (or offer) of a 2xx for the requester. 0 or a status. */
+static int relay_answer(struct call_exchange *x, const struct wire_sip *resp)
+{
+	if (!call_body_is_sdp(resp))
+		return x->has_offer || is_invite(x) ? 488 : 0;
+	if (x->local_answer) {
+		if (call_text_set(&x->to->sdp_in, wire_sip_body(resp)))
+			return 500;
+		call_media_apply(x->call);
+		return 0;
+	}
+	return x->has_offer || x->method == WIRE_INVITE ? carry_sdp(x, wire_sip_body(resp)) : 0;
+}
+
 static int reply_success(struct call_exchange *x, const struct wire_sip *resp)
 {
-	const struct call_text *t = x->has_offer ? &x->answer_out : x->method == WIRE_INVITE ? &x->offer_out : NULL;
-	bool target = x->method == WIRE_INVITE || x->method == WIRE_UPDATE;
+	const struct call_text *t = x->has_offer ? &x->answer_out : &x->offer_out;
+	struct slice sdp = { t->p, x->has_offer || x->method == WIRE_INVITE ? t->n : 0 };
 	struct sipua_msg *msg;
 	int err = sipua_msg_response(x->srv, wire_sip_status(resp), NULL, &msg);
 
 	if (err)
 		return err;
-	err = call_headers_cross(msg, resp, x->from);
-	if (!err && target)
-		err = call_headers_contact(msg, x->from);
-	if (!err && target)
-		err = call_headers_ours(msg);
-	if (!err && t && t->n)
-		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ t->p, t->n });
-	if (!err)
-		err = call_body_cross(msg, resp);
+	err = call_headers_fill(msg, resp, x->from, x->method == WIRE_INVITE || x->method == WIRE_UPDATE, sdp);
 	if (err) {
 		sipua_msg_free(msg);
 		return err;
@@ -228,33 +221,38 @@ static void undo_response(void *arg, struct sipua_cli *cli, int status, const st
 
 static const struct sipua_cli_ops undo_cli_ops = { .response = undo_response };
 
+/** The 2xx came too late or cannot be used: the requester is refused, the peer gets back what was in force. */
+static void relay_failed(struct call_exchange *x, int status)
+{
+	struct call_leg *to = x->to;
+	bool invite = is_invite(x);
+
+	call_exchange_refuse(x, status, NULL, NULL);
+	call_exchange_free(x);
+	if (invite)
+		undo(to);
+}
+
 static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 {
-	bool invite = x->method == WIRE_INVITE || x->as_invite, late = !x->srv || sipua_srv_status(x->srv) >= 200;
-	struct call_leg *to = x->to;
-	struct call *c = x->call;
+	bool late = !x->srv || sipua_srv_status(x->srv) >= 200;
 	int status;
 
 	loop_timer_stop(&x->timer);
-	call_leg_allow(to, resp);
-	sipua_dialog_refresh_target(to->dialog, resp);
+	call_leg_allow(x->to, resp);
+	sipua_dialog_refresh_target(x->to->dialog, resp);
 	status = late ? 487 : relay_answer(x, resp);
-	if (invite && (status || x->has_offer || x->local_answer))
+	if (is_invite(x) && (status || x->has_offer || x->local_answer))
 		sipua_cli_ack(x->cli, NULL);
 	if (status) {
-		call_exchange_refuse(x, status, NULL, NULL);
-		call_exchange_free(x);
-		if (invite)
-			undo(to);
+		relay_failed(x, status);
 		return;
 	}
 	if (x->has_offer)
 		call_exchange_commit(x);
 	if (x->method == WIRE_INVITE || x->method == WIRE_UPDATE)
 		sipua_dialog_refresh_target(x->from->dialog, sipua_srv_sip(x->srv));
-	if (x->method == WIRE_INVITE && !x->has_offer)
-		x->state = CALL_X_ACK;
-	call_persist(c);
+	call_persist(x->call);
 	reply_success(x, resp);
 	if (x->method == WIRE_INVITE)
 		x->state = x->has_offer ? CALL_X_DONE : CALL_X_ACK; /* until its ACK */
