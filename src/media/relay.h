@@ -15,26 +15,25 @@ void media_own_free(struct media_own *o);
 /** Is it one of our RTP or RTCP ports? Thread: any. */
 bool media_own_has(const struct media_own *o, const union base_addr *a);
 
-struct media_flow {
+struct media_flow {                    /* what each packet needs comes first */
 	struct media_slot *s;
 	uint32_t seen;                 /* version of the want that is loaded; 0: none yet */
 	uint32_t gen;
 	bool open, any_pt, rtcp_learned;
 	uint32_t flags;
-	uint32_t slot;
 	struct media_ref peer_ref;
 	struct media_flow *peer;       /* NULL: none, or with another worker */
-	struct media_latch latch;
-	union base_addr to[2];         /* where RTP and RTCP go; family 0: nowhere */
-	uint64_t pts[2];
-	uint32_t clock_hz;
-	uint32_t rate_pps;
+	uint32_t clock_hz, rate_pps;
 	int64_t tokens;                /* millionths of a packet */
+	union base_addr to[2];         /* where RTP and RTCP go; family 0: nowhere */
 	int64_t bucket_us;
-	union base_addr remote_rtcp, rtcp_source;
-	int64_t rtcp_source_us;
+	uint64_t pts[2];
+	uint32_t slot;
 	uint32_t sr_ntp;               /* middle bits of the last SR that was passed to this side, and when */
 	int64_t sr_us;
+	int64_t rtcp_source_us;
+	union base_addr remote_rtcp, rtcp_source;
+	struct media_latch latch;      /* its candidates come last */
 } __attribute__((aligned(64)));
 
 struct media_in { uint32_t slot; bool rtcp; uint32_t n; uint8_t *p; union base_addr from; };
