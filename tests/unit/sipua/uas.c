@@ -220,7 +220,7 @@ static void memory_short(void **state)
 		struct sipua_msg *m = NULL;
 		struct sipua_cli *c = NULL;
 		struct sipua_dialog_state st;
-		char branch[20];
+		char branch[32];
 		snprintf(branch, sizeof(branch), "m%ld", n);
 		base_alloc_fail_after(n);
 		r->may_fail = true;
