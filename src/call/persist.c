@@ -154,8 +154,10 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	}
 	c->tried.uri = c->leg[1].trunk->ntargets ? c->leg[1].trunk->target[0].uri : "";
 	call_figures(c, 1);
-	if (r->state == CALL_UP)
+	if (r->state == CALL_UP) {
+		call_media_apply(c); /* a wish may have died with the former engine; saying it again changes nothing */
 		return 0;
+	}
 	/* being ended, or not established when the engine died: both sides are told as far as they can be */
 	c->status = r->state == CALL_ENDING ? 200 : 503;
 	if (r->state != CALL_ENDING)
