@@ -14,6 +14,7 @@
 
 #define UDP_BUFFER_BYTES (4u << 20)
 #define TRIM_EVERY_MS 30000
+#define TRIM_THRESHOLD_BYTES (256 << 20)
 #define WATCH_EVERY_MS 1000
 
 extern su_log_t nta_log[], tport_log[];
@@ -281,6 +282,7 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 	ua->arg = arg;
 	ua->caps = *caps;
 	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES); /* trim() gives memory back; not free(), to fetch it again at once */
 	sipua_now.fd = -1;
 	sipua_loop_thread = true;
 	err = set_identity(ua, user_agent);

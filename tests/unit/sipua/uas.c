@@ -206,6 +206,62 @@ static void header_injection(void **state)
 	rig_free(r);
 }
 
+static struct { struct peer *p; unsigned hooks, early; } order;
+
+/* media commands are flushed by a hook like this one: SIP may not have left before it */
+static void hook(void *arg)
+{
+	struct rig *r = arg;
+	char c;
+
+	order.hooks++;
+	if (r->requests == 1 && order.p && recv(order.p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0 && order.hooks == 1)
+		order.early++;
+}
+
+static void leaves_after_the_hooks(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+
+	(void)state;
+	r->mode = RIG_REPLY;
+	r->reply = 404;
+	assert_int_equal(loop_at_turn_end(r->loop, hook, r), 0);
+	order.p = p;
+	peer_request(r, p, "OPTIONS", "h", "", 1, "h", NULL, NULL);
+	peer_expect(r, p, "SIP/2.0 404 ");
+	assert_int_equal(order.early, 0);
+	assert_true(order.hooks > 0);
+	peer_free(p);
+	rig_free(r);
+}
+
+/* more at once than one recvmmsg or one turn takes */
+static void burst(void **state)
+{
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+	char at[56], text[512];
+	unsigned answers = 0;
+
+	(void)state;
+	r->mode = RIG_REPLY;
+	r->reply = 404;
+	base_addr_print(&p->addr, at);
+	for (unsigned i = 0; i < 150; i++) {
+		int n = i % 10 == 9 ? 0 : snprintf(text, sizeof(text), "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKb%u\r\n"
+			"From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: b%u\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", at, i, i);
+		sendto(p->fd, text, (size_t)n, 0, &p->ua.sa, base_addr_len(&p->ua)); /* every tenth is empty */
+	}
+	while (answers < 135 && peer_recv(r, p, 200))
+		answers++;
+	assert_int_equal(answers, 135);
+	assert_int_equal(r->requests, 135);
+	peer_free(p);
+	rig_free(r);
+}
+
 /* the n-th allocation of ours fails: errors go up, nothing is left behind, the agent goes on */
 static void memory_short(void **state)
 {
@@ -252,6 +308,7 @@ int main(void)
 		cmocka_unit_test(answered_and_ended), cmocka_unit_test(repeated_until_ack), cmocka_unit_test(cancelled),
 		cmocka_unit_test(freed_unanswered), cmocka_unit_test(merged), cmocka_unit_test(without_transaction),
 		cmocka_unit_test(header_injection), cmocka_unit_test(memory_short),
+		cmocka_unit_test(leaves_after_the_hooks), cmocka_unit_test(burst),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
