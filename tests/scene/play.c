@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Plays scenes: `play FILE...`, without arguments all of tests/scene. What a line can say:
+ *
+ *   with , "no_answer": 2       further keys of trunk b (before anything else)
+ *   A INVITE 2001 sdp           A calls 2001; without `sdp` no body
+ *   A REINVITE sdp | A BYE | A CANCEL | A ACK
+ *   B < INVITE | A < 180        the next message that the party gets
+ *   B > 200 [INVITE] [sdp]      the party answers its last request, or its last INVITE
+ *   A none | A skip             nothing has come; whatever has come is passed over
+ *   after 31.5                  time goes on by that many seconds
+ *   calls 0                     so many calls are there
+ *   restart                     the engine dies, a new one takes over its memory
+ *   # text                      a remark; the first one names the scene
+ */
+#define _GNU_SOURCE
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "postern/sipua.h"
+#include "scene/rig.h"
+
+struct scene { struct rig *rig; const char *file; int line; char options[512]; };
+
+static bool no(struct scene *s, const char *want, const char *got)
+{
+	fprintf(stderr, "%s:%d: expected %s, got %.*s\n", s->file, s->line, want, (int)strcspn(got, "\r\n"), got);
+	return false;
+}
+
+static bool expect(struct scene *s, struct party *p, const char *what)
+{
+	const char *at;
+
+	if (!rig_wait(s->rig, p) || !party_read(p))
+		return no(s, what, "nothing");
+	at = strncmp(p->last, "SIP/2.0 ", 8) ? p->last : p->last + 8;
+	return strncmp(at, what, strlen(what)) == 0 && at[strlen(what)] == ' ' ? true : no(s, what, p->last);
+}
+
+static bool reply(struct party *p, char **save)
+{
+	const char *status = strtok_r(NULL, " ", save), *word;
+	bool sdp = false, invite = !p->request[0];
+
+	while ((word = strtok_r(NULL, " ", save))) {
+		sdp |= !strcmp(word, "sdp");
+		invite |= !strcmp(word, "INVITE");
+	}
+	party_reply(p, invite ? p->invite : p->request, (int)strtol(status ? status : "200", NULL, 10), sdp);
+	if (!invite)
+		p->request[0] = 0;
+	return true;
+}
+
+static bool request(struct party *p, const char *method, char **save)
+{
+	const char *word;
+	bool sdp = false, again = !strcmp(method, "REINVITE");
+
+	while ((word = strtok_r(NULL, " ", save))) {
+		if (!strcmp(word, "sdp"))
+			sdp = true;
+		else
+			snprintf(p->number, sizeof(p->number), "%s", word);
+	}
+	party_request(p, again ? "INVITE" : method, sdp);
+	return true;
+}
+
+static bool act(struct scene *s, struct party *p, char **save)
+{
+	const char *word = strtok_r(NULL, " ", save);
+
+	if (!word)
+		return no(s, "an action", "none");
+	if (!strcmp(word, "<")) {
+		word = strtok_r(NULL, " ", save);
+		return word && expect(s, p, word);
+	}
+	if (!strcmp(word, ">"))
+		return reply(p, save);
+	rig_advance(s->rig, 1);
+	if (!strcmp(word, "none"))
+		return party_read(p) ? no(s, "nothing", p->last) : true;
+	if (!strcmp(word, "skip")) {
+		while (party_read(p))
+			;
+		return true;
+	}
+	return request(p, word, save);
+}
+
+/* Settling of single words that need the stage but no party. */
+static bool direct(struct scene *s, const char *word, const char *rest)
+{
+	if (!strcmp(word, "after"))
+		rig_advance(s->rig, (int64_t)(strtod(rest, NULL) * 1000));
+	else if (!strcmp(word, "calls"))
+		return rig_calls(s->rig) == strtoul(rest, NULL, 10) ? true : no(s, rest, "another number of calls");
+	else if (!strcmp(word, "restart"))
+		return rig_restart(s->rig) ? true : no(s, "an engine", "none");
+	else
+		return no(s, "a word that is known", word);
+	return true;
+}
+
+static bool play_line(struct scene *s, char *line)
+{
+	char *save = NULL, *word;
+
+	line[strcspn(line, "\r\n")] = 0;
+	if (!line[0] || line[0] == '#')
+		return true;
+	if (!strncmp(line, "with ", 5)) {
+		snprintf(s->options, sizeof(s->options), "%s", line + 5);
+		return true;
+	}
+	if (!s->rig)
+		s->rig = rig_new(s->options);
+	if (!s->rig)
+		return false;
+	word = strtok_r(line, " ", &save);
+	if (!word[1] && rig_party(s->rig, word[0]))
+		return act(s, rig_party(s->rig, word[0]), &save);
+	return direct(s, word, save ? save : "");
+}
+
+static bool play(const char *file)
+{
+	struct scene s = { .file = file };
+	char line[512];
+	bool ok = true;
+	size_t live = base_live();
+	FILE *f = fopen(file, "r");
+
+	if (!f) {
+		perror(file);
+		return false;
+	}
+	while (ok && fgets(line, sizeof(line), f)) {
+		s.line++;
+		ok = play_line(&s, line);
+	}
+	fclose(f);
+	if (s.rig)
+		rig_free(s.rig);
+	if (ok && base_live() != live)
+		ok = no(&s, "no object left", "objects left behind");
+	printf("%s %s\n", ok ? "ok  " : "FAIL", file);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	char why[256];
+	glob_t g = { 0 };
+	int failed = 0;
+
+	if (sipua_guard_selftest(why)) {
+		fprintf(stderr, "scene: %s\n", why);
+		return 1;
+	}
+	if (argc < 2 && glob(SCENES "/*.scene", 0, NULL, &g)) {
+		fprintf(stderr, "scene: no scenes in %s\n", SCENES);
+		return 1;
+	}
+	for (int i = 1; i < argc; i++)
+		failed += !play(argv[i]);
+	for (size_t i = 0; i < g.gl_pathc; i++)
+		failed += !play(g.gl_pathv[i]);
+	globfree(&g);
+	return failed != 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stage of a scene: the call engine and its SIP agent on loopback sockets, a media memory with nobody behind it, two parties that
+ * speak text, and a clock that stands until the scene lets it go on. One thread, no other process.
+ */
+#ifndef TESTS_SCENE_RIG_H
+#define TESTS_SCENE_RIG_H
+
+#include "postern/base.h"
+
+#define RIG_TEXT 20000
+
+/** A party: what it knows of its dialog, and the last messages that it got. */
+struct party {
+	int fd;
+	union base_addr addr, peer;         /* its own; the listener that it talks to */
+	char name;
+	char last[RIG_TEXT];                /* last message, whatever it was */
+	char invite[RIG_TEXT];              /* last INVITE that came */
+	char request[RIG_TEXT];             /* last other request, ACK not counted */
+	char number[64], call_id[256], tag[64], remote[320], target[256], branch[64];
+	unsigned cseq, invite_cseq, branches;
+	bool caller;
+};
+
+struct rig;
+/** options: further keys of trunk b, JSON text that begins with a comma, or "". NULL: could not be set up (said on stderr). */
+struct rig *rig_new(const char *options);
+void rig_free(struct rig *r);
+struct party *rig_party(struct rig *r, char name);
+/** Let the clock go on, the engine at work all the time. */
+void rig_advance(struct rig *r, int64_t ms);
+/** Engine at work, clock standing, until a party has something to read or some real milliseconds are over. */
+bool rig_wait(struct rig *r, struct party *p);
+unsigned rig_calls(const struct rig *r);
+/** The engine's process dies and another one takes its memory over. */
+bool rig_restart(struct rig *r);
+
+/** Text of a header's first line, "" where there is none; static buffer. */
+const char *text_header(const char *msg, const char *name);
+void party_request(struct party *p, const char *method, bool sdp);
+void party_reply(struct party *p, const char *request, int status, bool sdp);
+/** Next message into p->last; false: there is none. */
+bool party_read(struct party *p);
+
+#endif
