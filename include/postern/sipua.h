@@ -190,7 +190,10 @@ int sipua_cli_status(const struct sipua_cli *c);                       /* last s
  * Then the INVITE may be freed.
  */
 int sipua_cli_ack(struct sipua_cli *c, struct sipua_msg *msg_or_null);
-/** Nothing more is wanted (NULL is legal). An INVITE without a final answer is cancelled and its late 2xx gets ACK and BYE. */
+/**
+ * Nothing more is wanted (NULL is legal). An INVITE without a final answer is cancelled and its late 2xx gets ACK and BYE,
+ * one within a dialog (re-INVITE) the ACK alone. So does a 2xx that was not ACKed.
+ */
 void sipua_cli_free(struct sipua_cli *c);
 
 #endif

@@ -84,11 +84,15 @@ int sipua_cli_cancel(struct sipua_cli *c, const struct sipua_text *extra)
 
 static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m);
 
+/* of a re-INVITE the ACK alone: the session that it is part of goes on, or is ended by its owner */
 static void end_unwanted(struct sipua_cli *c, const sip_t *sip)
 {
 	struct sipua_path path;
-	msg_t *msg = nta_outgoing_getresponse(c->orq);
+	msg_t *msg;
 
+	if (c->in_dialog)
+		ack_2xx(c, c->dialog, NULL);
+	msg = c->in_dialog ? NULL : nta_outgoing_getresponse(c->orq);
 	if (!msg)
 		return;
 	sipua_path_of(c->ua, msg, sipua_delivering(c->ua, msg), &path);
@@ -197,6 +201,7 @@ static struct sipua_cli *make(struct sipua_dialog *d, const struct sipua_msg *m,
 	c->ops = ops;
 	c->arg = arg;
 	c->invite = m->sip->sip_request->rq_method == sip_method_invite;
+	c->in_dialog = m->sip->sip_to->a_tag != NULL;
 	sipua_branch_new(c->branch);
 	list_add_tail(&d->ua->clis, &c->link);
 	d->ua->figures.cli++;
@@ -300,7 +305,7 @@ void sipua_cli_free(struct sipua_cli *c)
 	if (c->invite && c->status >= 200 && c->status < 300 && !c->acked && !c->ua->closing) {
 		struct sipua_msg *bye;
 		struct sipua_cli *cli;
-		if (ack_2xx(c, c->dialog, NULL) == 0 && sipua_msg_request(c->dialog, SLICE("BYE"), NULL, 70, &bye) == 0 &&
+		if (ack_2xx(c, c->dialog, NULL) == 0 && !c->in_dialog && sipua_msg_request(c->dialog, SLICE("BYE"), NULL, 70, &bye) == 0 &&
 		    sipua_cli_send(c->dialog, bye, NULL, NULL, NULL, &cli) == 0)
 			sipua_cli_free(cli);
 	}

@@ -135,7 +135,7 @@ struct sipua_cli {
 	struct list_node link;
 	struct hash_node by_branch;
 	struct loop_timer give_up; /* CANCEL sent, no final answer */
-	bool invite, wish_cancel, cancelled, acked, zombie;
+	bool invite, in_dialog, wish_cancel, cancelled, acked, zombie;
 };
 
 struct sipua_msg {

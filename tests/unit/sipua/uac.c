@@ -436,6 +436,17 @@ static void reinvites(void **state)
 	assert_int_equal(sipua_cli_ack(c, NULL), 0);
 	peer_expect(r, p, "ACK ");
 	sipua_cli_free(c);
+	c = send_request(r, d, "INVITE", NULL, NULL); /* freed under way: no BYE for the session that it is part of */
+	peer_expect(r, p, "INVITE ");
+	snprintf(invite, sizeof(invite), "%.4000s", p->got);
+	peer_answer_to(r, p, invite, 100, NULL, NULL);
+	sipua_cli_free(c);
+	peer_expect(r, p, "CANCEL ");
+	peer_answer_to(r, p, invite, 200, NULL, NULL);
+	peer_expect(r, p, "ACK sip:bob@127.0.0.1:");
+	rig_advance(r, 450);
+	while (peer_recv(r, p, 3))
+		assert_int_equal(strncmp(p->got, "CANCEL ", 7), 0);
 	peer_request(r, p, "INVITE", id, tag, 100000, "re1", NULL, "v=0\r\n");
 	assert_int_equal(r->dialog_requests, 1);
 	peer_expect(r, p, "SIP/2.0 100 ");
