@@ -20,6 +20,7 @@ void app_checked_fini(struct app_checked *c)
 {
 	base_unref(c->bundle);
 	base_unref(c->doc);
+	base_unref(c->notes);
 	free(c->folder);
 	*c = (struct app_checked){ 0 };
 }

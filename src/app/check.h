@@ -13,6 +13,7 @@ struct app_checked {
 	struct app_bundle *bundle;
 	struct conf_doc *doc;
 	struct app_limits limits;
+	struct conf_errors *notes;         /* warnings; NULL: told already */
 	char *folder;                      /* that the file lies in; NULL for a document from the store */
 };
 

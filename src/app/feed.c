@@ -102,11 +102,22 @@ int app_feed_sockets(struct child *c)
 	return err;
 }
 
+/* The mark of a hidden secret is not a value that a document may have; media needs one that parses. */
+static void unmark_secrets(char *text)
+{
+	for (char *p = text; (p = strstr(p, "\"***\"")); p += 5)
+		memcpy(p + 1, "---", 3);
+}
+
 int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, int *ret_full, int *ret_bare)
 {
 	struct app_bundle *bare = NULL;
 	char *text = conf_print(doc, true);
-	int err = text ? app_bundle_new(b->revision, slice_str(text), NULL, 0, &bare) : -ENOMEM;
+	int err;
+
+	if (text)
+		unmark_secrets(text);
+	err = text ? app_bundle_new(b->revision, slice_str(text), NULL, 0, &bare) : -ENOMEM;
 
 	if (!err)
 		err = app_bundle_seal(b, ret_full);

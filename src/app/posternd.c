@@ -28,6 +28,7 @@ struct start {
 	struct app_options opt;
 	struct app_super_params p;
 	struct app_checked given, now;     /* --config; in force */
+	bool import;                       /* `given` becomes revision 1 */
 	int given_code;                    /* what is wrong with --config, as an exit code */
 	char *state;
 	int lock;                          /* on the state folder */
@@ -74,6 +75,8 @@ static int take_given(struct start *st)
 	err = conf_errors_new(&errs);
 	if (!err)
 		err = app_check_file(st->opt.config, st->opt.state, errs, &st->given);
+	if (!err)
+		st->given.notes = base_ref(errs);
 	if (err == ERR_CONFIG)
 		app_check_print(st->opt.config, errs);
 	else if (err)
@@ -110,26 +113,58 @@ static int check_revision(struct start *st, struct app_bundle *b)
 	return err == 0 ? EXIT_CLEAN : err == ERR_CONFIG ? EXIT_USAGE : EXIT_INTERNAL;
 }
 
-static int find_revision(struct start *st)
+/* The state has none: the file is what will be in force, if the start gets that far. */
+static int use_given(struct start *st)
 {
-	struct app_bundle *b = NULL;
-	int code, err = app_load_run(st->p.exe[APP_ADMIN], st->state, &st->p.user, st->given.bundle, &b);
-
-	if (err == ERR_NOTFOUND && st->given_code)
+	if (st->given_code)
 		return st->given_code;
-	if (err == ERR_NOTFOUND) {
+	if (!st->given.bundle) {
 		base_log(BASE_ERROR, "start", "the state has no configuration yet: give one with --config FILE");
 		return EXIT_USAGE;
 	}
-	if (err) {
+	st->now = (struct app_checked){ base_ref(st->given.bundle), base_ref(st->given.doc), st->given.limits, NULL, NULL };
+	app_check_log(st->opt.config, st->given.notes);
+	st->import = true;
+	return 0;
+}
+
+static int load(struct start *st, const struct app_bundle *given, struct app_bundle **ret)
+{
+	int err = app_load_run(st->p.exe[APP_ADMIN], st->state, &st->p.user, given, ret);
+
+	if (err && err != ERR_NOTFOUND)
 		base_log(BASE_ERROR, "start", "the configuration of the state cannot be read path=%s/postern.db error=\"%s\"", st->state, base_strerror(err));
+	return err;
+}
+
+static int find_revision(struct start *st)
+{
+	struct app_bundle *b = NULL;
+	int code, err = load(st, NULL, &b);
+
+	if (err == ERR_NOTFOUND)
+		return use_given(st);
+	if (err)
 		return EXIT_OPEN;
-	}
 	code = check_revision(st, b);
 	if (!code)
 		tell_difference(st);
 	base_unref(b);
 	return code;
+}
+
+/* Only now: a start that failed before, say for an address that is not here, must not leave a revision that wins over the mended file. */
+static int step_import(struct start *st)
+{
+	struct app_bundle *b = NULL;
+
+	if (!st->import)
+		return 0;
+	if (load(st, st->given.bundle, &b))
+		return EXIT_OPEN;
+	base_unref(st->now.bundle);
+	st->now.bundle = b;
+	return 0;
 }
 
 /* ---- steps, in order; each an exit code ---- */
@@ -238,7 +273,8 @@ static void block_signals(void)
 static int serve(const struct app_options *opt)
 {
 	static int (*const step[])(struct start *) = {
-		step_executables, take_given, step_state, find_revision, step_api, step_sockets, step_memory, step_run,
+		step_executables, take_given, step_state, find_revision, step_api, step_sockets, step_memory,
+		step_import, step_run,
 	};
 	struct start st = { .opt = *opt, .lock = -1 };
 	int code = 0;

@@ -174,8 +174,11 @@ static int load_next(struct role *r, int fd, char why[static 256])
 		err = conf_parse(r->next.bundle->document, ctl_schema, errs, &r->next.doc);
 	if (err == ERR_CONFIG) {
 		struct text t = text_on(why, 256);
-		const struct conf_note *note = conf_errors_at(errs, 0);
+		const struct conf_note *note;
+		size_t i = 0;
 
+		while ((note = conf_errors_at(errs, i)) && note->warning)
+			i++;
 		text_add(&t, "%s: %s", note ? note->pointer : "", note ? note->message : "");
 	}
 	base_unref(errs);
