@@ -149,8 +149,6 @@ void sipua_dialog_refresh_target(struct sipua_dialog *d, const struct wire_sip *
 void sipua_dialog_confirm(struct sipua_dialog *d);
 /** Requests of this dialog go to dest whatever route set and target say (peer behind a NAT); NULL: as usual again. An open connection of the peer still comes first. */
 void sipua_dialog_pin(struct sipua_dialog *d, const struct sipua_dest *dest);
-/** ACK of a 2xx whose INVITE is not of this process (restart): for handlers.stray_2xx. */
-int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq);
 struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
 /** CSeq that the next request of ours will have. */
 uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);

@@ -16,6 +16,8 @@
 #define TRIM_EVERY_MS 30000
 #define TRIM_THRESHOLD_BYTES (256 << 20)
 #define WATCH_EVERY_MS 1000
+/* timers I and K hold whole transactions only to swallow what comes again; strays are swallowed without them (front.c) */
+#define T4_MS 1000
 
 extern su_log_t nta_log[], tport_log[];
 
@@ -113,6 +115,7 @@ static void watch(void *arg)
 	struct sipua *ua = arg;
 
 	sipua_conn_watch(ua);
+	sipua_answered_tick(ua);
 	loop_timer_start(ua->loop, &ua->watch, WATCH_EVERY_MS, watch, ua);
 }
 
@@ -235,7 +238,7 @@ static int start_nta(struct sipua *ua)
 		NTATAG_UA(1), NTATAG_STATELESS(1), NTATAG_MAXSIZE(max), NTATAG_UDP_MTU(65535), NTATAG_SERVER_RPORT(2),
 		NTATAG_CLIENT_RPORT(1), NTATAG_TCP_RPORT(1), NTATAG_TLS_RPORT(1), NTATAG_PASS_100(1), NTATAG_TIMEOUT_408(1),
 		NTATAG_CANCEL_487(0), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_PRELOAD(2048), NTATAG_MERGE_482(0),
-		NTATAG_EXTRA_100(0), TAG_END());
+		NTATAG_EXTRA_100(0), NTATAG_SIP_T4(T4_MS), TAG_END());
 	return ua->nta ? 0 : -ENOMEM;
 }
 
@@ -255,7 +258,9 @@ static int make_tables(struct sipua *ua)
 
 	if (!err)
 		err = base_hash_init(&ua->by_branch, 1024);
-	return err ? err : base_hash_init(&ua->merged, 1024);
+	if (!err)
+		err = base_hash_init(&ua->merged, 1024);
+	return err ? err : sipua_answered_init(ua);
 }
 
 int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
@@ -346,6 +351,7 @@ void sipua_free(struct sipua *ua)
 	base_hash_fini(&ua->by_callid);
 	base_hash_fini(&ua->by_branch);
 	base_hash_fini(&ua->merged);
+	sipua_answered_fini(ua);
 	su_home_deinit(ua->home);
 	list_del(&ua->link);
 	free(ua);

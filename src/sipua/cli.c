@@ -82,21 +82,27 @@ int sipua_cli_cancel(struct sipua_cli *c, const struct sipua_text *extra)
 
 /* ---- responses ---- */
 
-static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m);
-
 /* of a re-INVITE the ACK alone: the session that it is part of goes on, or is ended by its owner */
-static void end_unwanted(struct sipua_cli *c, const sip_t *sip)
+static void end_unwanted(struct sipua_cli *c, msg_t *msg, const sip_t *sip)
 {
 	struct sipua_path path;
-	msg_t *msg;
 
-	if (c->in_dialog)
-		ack_2xx(c, c->dialog, NULL);
-	msg = c->in_dialog ? NULL : nta_outgoing_getresponse(c->orq);
-	if (!msg)
+	if (c->in_dialog) {
+		sipua_dialog_ack(c->dialog, c->cseq, NULL);
 		return;
+	}
 	sipua_path_of(c->ua, msg, sipua_delivering(c->ua, msg), &path);
 	sipua_ack_bye(c->ua, sip, &path);
+}
+
+/* the same where only nta has the message */
+static void end_unwanted_orq(struct sipua_cli *c, const sip_t *sip)
+{
+	msg_t *msg = nta_outgoing_getresponse(c->orq);
+
+	if (!msg)
+		return;
+	end_unwanted(c, msg, sip);
 	msg_destroy(msg);
 }
 
@@ -106,7 +112,7 @@ static void zombie_response(struct sipua_cli *c, int status, const sip_t *sip)
 	if (status < 200)
 		return;
 	if (status < 300 && sip)
-		end_unwanted(c, sip);
+		end_unwanted_orq(c, sip);
 	destroy(c);
 }
 
@@ -122,7 +128,7 @@ static void note_flow(struct sipua_cli *c)
 static void late_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
 	if (sip && c->invite && c->status >= 300 && status >= 200 && status < 300)
-		end_unwanted(c, sip);
+		end_unwanted_orq(c, sip);
 }
 
 static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
@@ -170,6 +176,45 @@ static struct sipua_cli *by_branch(struct sipua *ua, const sip_t *sip)
 			return c;
 	}
 	return NULL;
+}
+
+/* a 2xx that comes again: the first one's ACK was lost, or has not been made yet */
+static bool again_2xx(struct sipua *ua, const struct sipua_cli *c, const sip_t *sip)
+{
+	struct sipua_dialog *d = sipua_dialog_of_2xx(ua, sip);
+
+	if (!d)
+		return false;
+	base_count(COUNTER_SIP_2XX_AGAIN);
+	if (!c || c->acked)
+		sipua_dialog_ack(d, sip->sip_cseq->cs_seq, NULL);
+	return true;
+}
+
+bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip)
+{
+	struct sipua_cli *c = by_branch(ua, sip);
+	nta_outgoing_t *orq;
+
+	if (c && c->cancelled)
+		return false; /* nta waits for the answer to CANCEL as well */
+	if (!c || c->status >= 200)
+		return again_2xx(ua, c, sip);
+	if (!c->orq || c->orq == (void *)-1)
+		return false;
+	orq = c->orq;
+	c->orq = NULL;
+	nta_outgoing_destroy(orq); /* not completed: it is gone at once, with its messages */
+	c->status = sip->sip_status->st_status;
+	note_flow(c);
+	loop_timer_stop(&c->give_up);
+	if (c->zombie) {
+		end_unwanted(c, msg, sip);
+		destroy(c);
+	} else if (c->ops) {
+		c->ops->response(c->arg, c, c->status, sipua_wire(sip));
+	}
+	return true;
 }
 
 void sipua_fork_2xx(struct sipua *ua, msg_t *msg)
@@ -256,41 +301,12 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 	return 0;
 }
 
-/* nta repeats the ACK whenever the 2xx comes again, as long as it is destroyed at once */
-static int ack_2xx(struct sipua_cli *c, struct sipua_dialog *d, struct sipua_msg *m)
-{
-	char branch[SIPUA_BRANCH_SIZE];
-	struct sipua_way way;
-	nta_outgoing_t *ack;
-	int err = m ? 0 : sipua_msg_request(d, SLICE("ACK"), NULL, 70, &m);
-	msg_t *msg;
-
-	if (err)
-		return err;
-	err = sipua_way_of(d, NULL, &way);
-	if (!err)
-		err = sipua_msg_finish(m, c->cseq);
-	if (err) {
-		sipua_msg_free(m);
-		return err;
-	}
-	sipua_branch_new(branch);
-	msg = m->msg;
-	m->msg = NULL;
-	sipua_msg_free(m);
-	ack = send_msg(c->ua, NULL, NULL, msg, branch, &way);
-	if (!ack)
-		return ERR_PROTO;
-	nta_outgoing_destroy(ack);
-	return 0;
-}
-
 int sipua_cli_ack(struct sipua_cli *c, struct sipua_msg *m)
 {
 	int err = ERR_WRONGSTATE;
 
-	if (c->invite && !c->acked && c->status >= 200 && c->status < 300 && c->orq)
-		err = ack_2xx(c, c->dialog, m);
+	if (c->invite && !c->acked && c->status >= 200 && c->status < 300)
+		err = sipua_dialog_ack(c->dialog, c->cseq, m);
 	else
 		sipua_msg_free(m);
 	c->acked |= !err;
@@ -305,7 +321,7 @@ void sipua_cli_free(struct sipua_cli *c)
 	if (c->invite && c->status >= 200 && c->status < 300 && !c->acked && !c->ua->closing) {
 		struct sipua_msg *bye;
 		struct sipua_cli *cli;
-		if (ack_2xx(c, c->dialog, NULL) == 0 && !c->in_dialog && sipua_msg_request(c->dialog, SLICE("BYE"), NULL, 70, &bye) == 0 &&
+		if (sipua_dialog_ack(c->dialog, c->cseq, NULL) == 0 && !c->in_dialog && sipua_msg_request(c->dialog, SLICE("BYE"), NULL, 70, &bye) == 0 &&
 		    sipua_cli_send(c->dialog, bye, NULL, NULL, NULL, &cli) == 0)
 			sipua_cli_free(cli);
 	}

@@ -37,6 +37,34 @@ struct sipua_dialog *sipua_dialog_find(struct sipua *ua, const sip_t *sip)
 	return NULL;
 }
 
+struct sipua_dialog *sipua_dialog_of_2xx(struct sipua *ua, const sip_t *sip)
+{
+	uint32_t key = callid_key(sip->sip_call_id->i_id);
+	struct hash_node *n = base_hash_find(&ua->by_callid, key);
+
+	for (; n; n = n->next) {
+		struct sipua_dialog *d = container_of(n, struct sipua_dialog, by_callid);
+		if (n->key == key && d->confirmed && !strcmp(d->call_id->i_id, sip->sip_call_id->i_id) &&
+		    tag_is(d->local->a_tag, sip->sip_from->a_tag) && tag_is(d->remote->a_tag, sip->sip_to->a_tag))
+			return d;
+	}
+	return NULL;
+}
+
+struct sipua_dialog *sipua_dialog_of_invite(struct sipua *ua, const sip_t *sip)
+{
+	uint32_t key = callid_key(sip->sip_call_id->i_id);
+	struct hash_node *n = base_hash_find(&ua->by_callid, key);
+
+	for (; n; n = n->next) {
+		struct sipua_dialog *d = container_of(n, struct sipua_dialog, by_callid);
+		if (n->key == key && d->uas && !strcmp(d->call_id->i_id, sip->sip_call_id->i_id) &&
+		    tag_is(d->remote->a_tag, sip->sip_from->a_tag) && sip->sip_cseq->cs_seq <= d->cseq_remote)
+			return d;
+	}
+	return NULL;
+}
+
 /* ---- life ---- */
 
 static void forget_text(struct sipua_dialog *d)
@@ -63,6 +91,7 @@ static void destroy(void *obj)
 	sipua_dialog_flow(d, NULL);
 	base_unref(d->dest.tls);
 	forget_text(d);
+	free(d->ack_body);
 	su_home_deinit(d->home);
 }
 
@@ -167,7 +196,7 @@ int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *o
 	d->local = sip_from_dup(d->home, (const sip_from_t *)sip->sip_to);
 	d->remote = sip_to_dup(d->home, (const sip_to_t *)sip->sip_from);
 	if (d->local && !d->local->a_tag)
-		sip_from_tag(d->home, d->local, nta_incoming_gettag(srv->irq));
+		sip_from_tag(d->home, d->local, srv->tag);
 	set_routes(d, sip_route_fixdup(d->home, (const sip_route_t *)sip->sip_record_route));
 	if (contact_of(sip))
 		set_target(d, contact_of(sip));

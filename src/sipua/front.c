@@ -107,6 +107,14 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 	d->ops->request(d->arg, d, srv);
 }
 
+/* a request whose transaction is gone: answered over UDP on the spot, or an INVITE that is a call by now */
+static bool comes_again(struct sipua *ua, const sip_t *sip, const struct sipua_path *path)
+{
+	if (sip->sip_request->rq_method != sip_method_invite)
+		return path->transport == SIPUA_UDP && sipua_answered_again(ua, sip);
+	return !sip->sip_to->a_tag && sipua_dialog_of_invite(ua, sip) && !sipua_in_is_merged(&(struct sipua_in){ .ua = ua, .sip = (sip_t *)(uintptr_t)sip });
+}
+
 static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 {
 	struct sipua_in in = { .ua = ua, .msg = msg, .sip = sip };
@@ -125,6 +133,10 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 		return;
 	}
 	sipua_path_of(ua, msg, in.tport, &in.path);
+	if (comes_again(ua, sip, &in.path)) {
+		msg_destroy(msg);
+		return;
+	}
 	if (method == sip_method_cancel)
 		sipua_in_reply(&in, 481, NULL, NULL);
 	else if (sip->sip_to->a_tag && (d = sipua_dialog_find(ua, sip)))
@@ -132,6 +144,8 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 	else
 		ua->handlers.request(ua->arg, &in);
 	sipua_in_drop(&in);
+	if (ua->fresh)
+		sipua_srv_settle(ua->fresh);
 }
 
 int sipua_in_accept(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret)

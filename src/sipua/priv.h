@@ -71,6 +71,9 @@ struct sipua {
 	struct hash by_callid;     /* dialogs */
 	struct hash by_branch;     /* INVITEs of ours */
 	struct hash merged;        /* server transactions outside of a dialog */
+	struct hash answered;      /* requests over UDP that were answered on the spot */
+	struct list_node answered_list;
+	struct sipua_srv *fresh;   /* server transaction of the request at hand, not known to nta yet */
 	struct sipua_figures figures;
 	unsigned trim_peak;        /* most transactions since the last trim */
 	struct loop_timer trim, watch;
@@ -99,6 +102,8 @@ struct sipua_srv {
 	struct hash_node merged;
 	int status;
 	bool in_merged, acked;
+	char tag[33];              /* ours, where the request had none */
+	tport_t *tport;            /* while it is fresh: what it came by */
 };
 
 struct sipua_dialog {
@@ -120,6 +125,8 @@ struct sipua_dialog {
 	struct hash_node by_callid;
 	char *text;                /* printed form of the identifiers, made when asked for */
 	struct slice t_local, t_remote, t_target, t_route;
+	char *ack_body;            /* answer that our ACK carried: it goes into a repeated ACK too */
+	size_t ack_len;
 };
 
 struct sipua_cli {
@@ -160,9 +167,15 @@ int sipua_front(struct sipua *ua, nta_agent_t *nta, msg_t *msg, sip_t *sip);
 /* srv.c */
 int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret);
 uint32_t sipua_merge_key(const sip_t *sip);
+/** Make nta's transaction of a fresh one: its answer comes later. */
+void sipua_srv_settle(struct sipua_srv *s);
 
 /* dialog.c */
 struct sipua_dialog *sipua_dialog_find(struct sipua *ua, const sip_t *sip);
+/** The confirmed dialog that this 2xx belongs to. */
+struct sipua_dialog *sipua_dialog_of_2xx(struct sipua *ua, const sip_t *sip);
+/** The dialog that an INVITE like this one made. */
+struct sipua_dialog *sipua_dialog_of_invite(struct sipua *ua, const sip_t *sip);
 /** Remember the connection on which the peer speaks. */
 void sipua_dialog_flow(struct sipua_dialog *d, tport_t *conn);
 int sipua_dialog_of_response(struct sipua *ua, const sip_t *sip, const struct sipua_path *path, struct sipua_dialog **ret);
@@ -181,7 +194,22 @@ void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE]);
 /** A 2xx of an INVITE of ours with another To tag than the first. */
 void sipua_fork_2xx(struct sipua *ua, msg_t *msg);
 
+/** A 2xx of an INVITE ends the client transaction at once (RFC 3261 17.1.1.2); true where it was one, and is dealt with. */
+bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip);
+
+/* answered.c */
+struct sipua_sent;
+int sipua_answered_init(struct sipua *ua);
+void sipua_answered_fini(struct sipua *ua);
+void sipua_answered_tick(struct sipua *ua);
+/** A retransmission of a request that was answered: the answer is sent again. */
+bool sipua_answered_again(struct sipua *ua, const sip_t *sip);
+/** Keep the datagram that answered this request. */
+void sipua_answered_keep(struct sipua *ua, const sip_t *sip, const struct sipua_sent *sent);
+
 /* stray.c */
+/** Send an ACK for the 2xx of the INVITE with that CSeq, outside of nta's transactions. m NULL: one without body, or with that of the first ACK. */
+int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq, struct sipua_msg *m);
 void sipua_ack_bye(struct sipua *ua, const sip_t *sip, const struct sipua_path *path);
 
 /* msg.c */

@@ -6,6 +6,7 @@
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s) { return sipua_wire(s->sip); }
@@ -63,10 +64,38 @@ static void enter(struct sipua_srv *s)
 	}
 }
 
+static bool is_brief(const struct sipua_in *in)
+{
+	return in->sip->sip_request->rq_method != sip_method_invite && in->path.transport == SIPUA_UDP;
+}
+
+static int start_nta(struct sipua_srv *s, tport_t *tport)
+{
+	/* takes over one reference of the message; s->msg is another */
+	s->irq = nta_incoming_create(s->ua->nta, NULL, msg_ref_create(s->msg), s->sip, NTATAG_TPORT(tport), TAG_END());
+	if (!s->irq)
+		return -ENOMEM;
+	if (s->tag[0])
+		nta_incoming_tag(s->irq, s->tag);
+	if (s->sip->sip_request->rq_method != sip_method_invite)
+		return 0;
+	nta_incoming_bind(s->irq, ack_cancel, s);
+	nta_incoming_treply(s->irq, SIP_100_TRYING, TAG_END());
+	s->status = 100;
+	return 0;
+}
+
+void sipua_srv_settle(struct sipua_srv *s)
+{
+	s->ua->fresh = NULL;
+	if (s->status < 200 && start_nta(s, s->tport))
+		base_log_limited(BASE_WARN, 1, "sipua", "a request cannot be answered: no memory");
+	s->tport = NULL;
+}
+
 int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret)
 {
 	struct sipua_srv *s = base_alloc(sizeof(*s));
-	char tag[33];
 
 	if (!s) {
 		sipua_in_reply(in, 500, NULL, NULL);
@@ -76,11 +105,15 @@ int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *a
 	s->ua = in->ua;
 	s->path = in->path;
 	sipua_srv_bind(s, ops, arg);
-	s->msg = msg_ref_create(in->msg);
+	s->msg = in->msg;
 	s->sip = in->sip;
-	s->irq = nta_incoming_create(in->ua->nta, NULL, in->msg, in->sip, NTATAG_TPORT(in->tport), TAG_END());
 	in->msg = NULL;
-	if (!s->irq) {
+	if (!s->sip->sip_to->a_tag)
+		base_random_token(s->tag, sizeof(s->tag));
+	if (is_brief(in)) {
+		s->tport = in->tport;
+		s->ua->fresh = s;
+	} else if (start_nta(s, in->tport)) {
 		msg_destroy(s->msg);
 		free(s);
 		return -ENOMEM;
@@ -89,17 +122,27 @@ int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *a
 	if (tport_is_secondary(in->tport))
 		s->flow = tport_ref(in->tport);
 	enter(s);
-	if (!s->sip->sip_to->a_tag) {
-		base_random_token(tag, sizeof(tag));
-		nta_incoming_tag(s->irq, tag);
-	}
-	if (s->sip->sip_request->rq_method == sip_method_invite) {
-		nta_incoming_bind(s->irq, ack_cancel, s);
-		nta_incoming_treply(s->irq, SIP_100_TRYING, TAG_END());
-		s->status = 100;
-	}
 	*ret = s;
 	return 0;
+}
+
+/* an answer on the spot, without a transaction of nta's: its datagram is kept for retransmissions (answered.c) */
+static int send_brief(struct sipua_srv *s, msg_t *msg, int status)
+{
+	struct sipua_sent sent = { .fd = -1 };
+	sip_t *rsip = sip_object(msg);
+	int r;
+
+	if (s->tag[0] && (sip_add_dup(msg, rsip, (sip_header_t *)s->sip->sip_to) < 0 || sip_to_tag(msg_home(msg), rsip->sip_to, s->tag) < 0)) {
+		msg_destroy(msg);
+		return -ENOMEM;
+	}
+	sipua_now.sent = &sent;
+	r = nta_msg_mreply(s->ua->nta, msg, rsip, status, NULL, msg_ref_create(s->msg), TAG_END());
+	sipua_now.sent = NULL;
+	if (r >= 0)
+		sipua_answered_keep(s->ua, s->sip, &sent);
+	return r < 0 ? ERR_GONE : 0;
 }
 
 int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
@@ -113,7 +156,14 @@ int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
 	}
 	m->msg = NULL;
 	sipua_msg_free(m);
-	if (nta_incoming_complete_response(s->irq, msg, status, NULL, TAG_END()) < 0) {
+	if (s->ua->fresh == s) {
+		if (status >= 200) {
+			s->status = status;
+			return send_brief(s, msg, status);
+		}
+		sipua_srv_settle(s);
+	}
+	if (!s->irq || nta_incoming_complete_response(s->irq, msg, status, NULL, TAG_END()) < 0) {
 		msg_destroy(msg);
 		return ERR_PROTO;
 	}
@@ -136,6 +186,8 @@ void sipua_srv_free(struct sipua_srv *s)
 		return;
 	if (s->status < 200)
 		sipua_srv_reply(s, 500, NULL);
+	if (s->ua->fresh == s)
+		s->ua->fresh = NULL;
 	nta_incoming_destroy(s->irq);
 	if (s->in_merged)
 		base_hash_del(&s->ua->merged, &s->merged);

@@ -145,6 +145,8 @@ bool sipua_udp_queue(int fd, const struct iovec *iov, size_t n, const struct soc
 	}
 	memcpy(&tx.to[tx.n], to, to_len);
 	tx.msg[tx.n].msg_hdr = (struct msghdr){ .msg_name = &tx.to[tx.n], .msg_namelen = to_len, .msg_iov = &tx.iov[tx.n], .msg_iovlen = 1 };
+	if (sipua_now.sent)
+		*sipua_now.sent = (struct sipua_sent){ fd, (struct sockaddr *)&tx.to[tx.n], to_len, tx.iov[tx.n].iov_base, total };
 	tx.fd[tx.n++] = fd;
 	tx.used += total;
 	return true;

@@ -3,7 +3,8 @@
  * tport_base_deliver: the front door. Every message, good or bad, passes here before nta sees it.
  * maddr is taken out of every Via: a response that follows it to where nothing can be sent is kept by nta as failed,
  * and the ACK then aborts the process (nta.c:6105), two packets in all. Here also: what is counted per message, and the
- * transport that a message came by, for those who ask while it is handled.
+ * transport that a message came by, for those who ask while it is handled; and a 2xx to an INVITE goes to its user at once: nta would keep the
+ * transaction with both messages for timer D (RFC 3261 17.1.1.2 ends it with the 2xx).
  */
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
@@ -42,6 +43,23 @@ static void note_connection(tport_t *self)
 	f->conn->last = base_mono_now();
 }
 
+/* a sound 2xx of an INVITE, for one Via alone */
+static bool is_2xx(const msg_t *msg, const sip_t *sip)
+{
+	return sip && sip->sip_status && sip->sip_status->st_status / 100 == 2 && !msg_has_error(msg) && !sip->sip_error &&
+		sip->sip_via && !sip->sip_via->v_next && sip->sip_cseq && sip->sip_cseq->cs_method == sip_method_invite && sip->sip_from &&
+		sip->sip_to && sip->sip_to->a_tag && sip->sip_call_id;
+}
+
+/* what ends the client transaction of an INVITE need not be kept by it for another 32 s */
+static bool take_2xx(tport_t *self, msg_t *msg, const sip_t *sip)
+{
+	struct sipua *ua;
+	unsigned listener;
+
+	return is_2xx(msg, sip) && sipua_listener_of(self, &ua, &listener) && !ua->closing && sipua_cli_take_2xx(ua, msg, sip);
+}
+
 void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 {
 	sip_t *sip = sip_object(msg);
@@ -53,7 +71,10 @@ void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 	note_connection(self);
 	sipua_now.deliver_tport = self;
 	sipua_now.deliver_msg = msg;
-	real_tport_base_deliver(self, msg, now);
+	if (take_2xx(self, msg, sip))
+		msg_destroy(msg);
+	else
+		real_tport_base_deliver(self, msg, now);
 	sipua_now.deliver_tport = NULL;
 	sipua_now.deliver_msg = NULL;
 }

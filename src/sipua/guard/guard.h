@@ -80,6 +80,15 @@ struct sipua_conn *sipua_conn_of_tport(const struct tport_s *tp);
 void sipua_conn_watch(struct sipua *ua);
 void sipua_conns_drop(struct sipua *ua);
 
+/* the datagram that was queued last, where somebody asked for it */
+struct sipua_sent {
+	int fd;
+	const struct sockaddr *to;
+	socklen_t to_len;
+	const uint8_t *bytes;
+	size_t len;
+};
+
 /* what is going on in the library right now; it runs on one thread */
 struct sipua_guard_now {
 	struct sipua *ua;          /* adding a listener, or sending */
@@ -93,6 +102,7 @@ struct sipua_guard_now {
 	const char *canon;         /* name of the destination of the message being sent */
 	const char *host;          /* its numeric address */
 	const struct tport_s *sending; /* transport that it was given to */
+	struct sipua_sent *sent;   /* filled by the next datagram that is queued */
 };
 extern struct sipua_guard_now sipua_now;
 extern _Thread_local bool sipua_loop_thread; /* the thread that made an agent: datagrams are gathered and sent there alone */
