@@ -14,6 +14,7 @@ struct sipua;
 struct media_client;
 struct peer_set;
 struct peer_live;
+struct peer_plane;
 struct peer_view;
 struct keys_tls;
 struct base_ring;
@@ -95,7 +96,7 @@ struct call_engine_params {
 	struct media_client *media;
 	const struct loop_shm *streams;    /* read-only map, for the figures of CDRs; NULL: none */
 	struct peer_set *peers;            /* referenced */
-	struct peer_live *live;
+	struct peer_live *live; size_t live_bytes; /* states of trunks: the engine makes the plane on them */
 	void *store_mem; size_t store_bytes;
 	struct base_ring *records, *events;/* may be NULL in tests */
 	unsigned max_calls;                /* effective */
@@ -117,6 +118,8 @@ void call_engine_drain(struct call_engine *e, int64_t seconds, void (*done)(void
 /** Take new calls again. */
 void call_engine_undrain(struct call_engine *e);
 void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen); /* media tells */
+/** Trunks and targets as they live; borrowed. */
+struct peer_plane *call_engine_plane(struct call_engine *e);
 unsigned call_engine_count(const struct call_engine *e);
 void call_engine_free(struct call_engine *e);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * peer: who is on the other side: realms, listeners, trunks, targets, groups, routes. Compiled from a configuration
- * document into an immutable set; live states of targets lie in state memory. Decides, sends nothing.
+ * document into an immutable set; what lives (resolved targets, their health, limits, drains) is the plane's, its states lie in
+ * state memory. Sends probes and DNS queries, no call.
  */
 #ifndef POSTERN_PEER_H
 #define POSTERN_PEER_H
@@ -10,7 +11,10 @@
 
 struct conf_doc;
 struct conf_collection;
+struct loop;
 struct loop_shm;
+struct sipua;
+struct keys_tls;
 
 /* ---- options (tables in peer/schema*.c); strings live as long as the document ---- */
 struct peer_list { const void *v; size_t n; };                 /* = struct conf_list */
@@ -68,10 +72,14 @@ struct peer_set;
 struct peer_target {                   /* one address that a trunk's calls may go to */
 	const char *uri;                   /* as configured */
 	const char *host;                  /* host[:port] as configured: Request-URI and To of calls */
-	union base_addr addr;              /* numeric; family 0: not resolved (DNS comes with trunks) */
-	int transport;                     /* enum sipua_transport by value: 0 udp 1 tcp 2 tls */
+	union base_addr addr;              /* numeric; family 0: a name, its addresses are the plane's */
+	int transport;                     /* enum sipua_transport by value: 0 udp 1 tcp 2 tls; -1: DNS says */
 	bool sips;
 	int listener;                      /* index, -1: no-listener */
+	const char *via;                   /* URI whose host is sent to: uri, or an outbound proxy */
+	uint16_t rank, weight;             /* lower ranks first; among equal ones by weight (RFC 2782) */
+	uint16_t priority;                 /* as DNS or the document says, to be shown */
+	uint32_t ttl;                      /* of the DNS records; 0: none of DNS */
 };
 struct peer_trunk {
 	const struct peer_trunk_conf *conf;
@@ -97,22 +105,101 @@ struct peer_view {
 };
 /** The trunk that a request belongs to, or NULL (403). Cost: O(trunks of the realm) worst, a hash look-up for plain addresses. design.md section 4. */
 const struct peer_trunk *peer_match(const struct peer_set *s, unsigned listener, int transport, const union base_addr *source, const struct peer_view *v);
-/** A route's destination: the members in the order they would be tried (static today: each trunk's targets in order). */
-struct peer_hunt { const char *route; const struct peer_trunk *trunk[16]; unsigned n; };
+/** Where a request goes: a route and the trunk or group that it names. */
+struct peer_group;
+struct peer_dest { const char *route; const struct peer_trunk *trunk; const struct peer_group *group; };
 /** @return 0, ERR_NOTFOUND (404) */
-int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_hunt *ret);
+int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret);
 
 /* ---- live figures in state memory (region REGION_TARGETS), written by the engine ---- */
 enum peer_state { PEER_UP, PEER_SUSPECT, PEER_DOWN, PEER_DRAINING, PEER_RESTING };
 const char *peer_state_name(enum peer_state s);
-#define PEER_TARGETS 12
-struct peer_live_target { char uri[128]; char address[48]; uint16_t port; uint8_t transport, state; char reason[32]; int64_t since_ms; uint32_t calls; };
-struct peer_live_trunk { char id[64]; uint32_t calls_in, calls_out, cps; uint32_t ntargets; struct peer_live_target target[PEER_TARGETS]; };
+#define PEER_TARGETS 24
+struct peer_live_target {
+	char uri[128]; char address[48]; uint16_t port; uint8_t transport;
+	uint8_t state;                     /* as shown */
+	char reason[32]; int64_t since_ms; uint32_t calls;
+	uint8_t health;                    /* beneath a drain: up, suspect, down, resting */
+	uint8_t dns, vanished, parked;
+	uint16_t priority, weight, rank;
+	uint16_t silent, failed500, probe_bad, probe_good, flaps;
+	uint32_t ttl, rtt_us;
+	int64_t probe_ms, rest_ms, held_ms, ramp_ms, up_ms; /* last probe; until when it rests, is held, ramps; when it came up */
+};
+struct peer_live_trunk {
+	char id[64]; uint32_t calls_in, calls_out, cps; uint32_t ntargets; uint8_t drained; uint8_t resolving;
+	struct peer_live_target target[PEER_TARGETS];
+};
 struct peer_live { uint32_t n, cap; uint32_t pad[14]; struct peer_live_trunk trunk[]; };
 size_t peer_live_bytes(unsigned trunks);
-/** Fill the region for this set, keeping counts of trunks that stay. */
-void peer_live_init(struct peer_live *live, size_t bytes, const struct peer_set *s);
 /** No calls: a restarted engine counts those anew that it carries on. */
 void peer_live_reset(struct peer_live *live);
+
+/* ---- the plane: what lives. Thread of all of it: the engine loop ---- */
+struct peer_plane;
+struct peer_plane_params {
+	struct loop *loop;                 /* NULL in tests: no probes, no DNS */
+	struct peer_live *live; size_t live_bytes;
+	struct peer_set *peers;            /* referenced */
+	/** TLS profile of that id, borrowed; may be NULL. */
+	struct keys_tls *(*tls)(void *arg, const char *id);
+	void *tls_arg;
+};
+/** States found in the memory are kept, by trunk id and the target's uri, address, port and transport. */
+int peer_plane_new(const struct peer_plane_params *p, struct peer_plane **ret);
+void peer_plane_free(struct peer_plane *p);
+/** From now on probes leave by this agent. */
+void peer_plane_attach(struct peer_plane *p, struct sipua *ua);
+/** New revision; states are kept as above. */
+int peer_plane_set_peers(struct peer_plane *p, struct peer_set *peers);
+/** peer_match, with the addresses that names resolved to. */
+const struct peer_trunk *peer_plane_match(const struct peer_plane *p, unsigned listener, int transport, const union base_addr *source, const struct peer_view *v);
+
+/* one way that a call may go; texts live as long as the set */
+#define PEER_WAYS 32
+#define PEER_DEPTH 8                   /* groups in groups */
+enum peer_class { PEER_CLASS_GOOD, PEER_CLASS_HELD /* well again, but must wait */, PEER_CLASS_DOWN, PEER_CLASS_NEVER };
+struct peer_way {
+	const struct peer_trunk *trunk;
+	struct peer_target target;
+	enum peer_class grade;
+	const struct peer_group *group[PEER_DEPTH]; /* that it was found through, outermost first */
+	unsigned ngroups;
+};
+struct peer_plan {
+	struct peer_way way[PEER_WAYS];
+	unsigned n;
+	unsigned at;                       /* the next to be tried */
+	bool resolving;                    /* a name has no answer yet: ask again in a moment */
+};
+/** The ways of a new call, best first (design.md section 8); down targets alone where there is nothing else. Bounded work. */
+void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *ret);
+/** The next way that no limit or drain forbids: counted as begun. NULL: none is left. */
+const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *plan);
+/** Is none left after the one taken last? */
+bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan);
+/** Does this final status send a call on to the next way? */
+bool peer_way_goes_on(const struct peer_way *w, int status);
+/**
+ * What came of a request to a target: a status, `own` where it was made here (408 silent, 503 not reached). retry_s: of Retry-After, -1 none.
+ * sent_ms: monotonic clock; an answer to what was sent before a target went down does not make it well.
+ */
+void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms);
+/** Milliseconds that a target of this trunk has for its first response. */
+int64_t peer_try_ms(const struct peer_trunk *t);
+/** May a call come in from this trunk? Counts it for max_cps. */
+bool peer_admit(struct peer_plane *p, const struct peer_trunk *t);
+/** Calls in progress, in the figures. target may be NULL. */
+void peer_calls_add(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int in, int out);
+/** Another target of the trunk than this one that is not known to be down, for requests inside a dialog; false: none. */
+bool peer_other_target(struct peer_plane *p, const struct peer_trunk *t, const union base_addr *addr, int transport, struct peer_target *ret);
+/** Where requests to a target go; name is for TLS, and borrowed by ret. */
+struct sipua_dest;
+void peer_target_dest(const struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *g, char name[static 256], struct sipua_dest *ret);
+/** The trunk's target of this address; false: it has none (any more). */
+bool peer_target_at(struct peer_plane *p, const struct peer_trunk *t, const union base_addr *addr, int transport, struct peer_target *ret);
+/** Commands of the API. ERR_NOTFOUND: no such trunk. */
+int peer_plane_drain(struct peer_plane *p, const char *trunk, bool on);
+int peer_plane_probe(struct peer_plane *p, const char *trunk);
 
 #endif

@@ -175,9 +175,8 @@ static int start_calls(struct role *r)
 		err = open_ring(&r->events, &engine.events);
 	if (err)
 		return err;
-	peer_live_init(live, live_bytes, engine.peers);
 	return call_engine_new(&(struct call_engine_params){
-		.loop = r->loop, .media = engine.media, .streams = &r->streams, .peers = engine.peers, .live = live, .store_mem = store, .store_bytes = store_bytes,
+		.loop = r->loop, .media = engine.media, .streams = &r->streams, .peers = engine.peers, .live = live, .live_bytes = live_bytes, .store_mem = store, .store_bytes = store_bytes,
 		.records = engine.records, .events = engine.events, .max_calls = r->setup.max_calls, .tls = tls_find,
 	}, &engine.calls);
 }

@@ -61,11 +61,11 @@ static void on_no_answer(void *arg)
 	call_end(c, "no-answer", "postern", 480, NULL, NULL);
 }
 
-static void first_response(struct call_exchange *x)
+static void first_response(struct call_exchange *x, int status)
 {
 	struct call *c = x->call;
 
-	if (!loop_timer_active(&c->no_answer) && c->state == CALL_SETUP)
+	if (call_hunt_heard(x, status))
 		loop_timer_start(c->eng->p.loop, &c->no_answer, x->to->trunk->conf->no_answer * 1000, on_no_answer, c);
 }
 
@@ -75,7 +75,7 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 	struct sipua_msg *msg;
 	struct slice sdp = { NULL, 0 };
 
-	first_response(x);
+	first_response(x, status);
 	if (status == 100)
 		return;
 	call_leg_allow(x->to, resp);
@@ -109,7 +109,7 @@ static void call_is_up(struct call *c)
 {
 	loop_timer_stop(&c->no_answer);
 	c->state = CALL_UP;
-	c->status = c->tried.status = 200;
+	c->status = 200;
 	c->answer_ms = base_wall_ms();
 	base_count(COUNTER_CALLS_ANSWERED);
 }
@@ -137,6 +137,9 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 	struct sipua_msg *msg;
 	int status = 0;
 
+	call_hunt_heard(x, wire_sip_status(resp));
+	call_hunt_note(c, wire_sip_status(resp), "answered");
+	call_hunt_end(c);
 	call_leg_allow(x->to, resp);
 	if (sipua_dialog_establish(x->to->dialog, resp)) {
 		answer_failed(x, 502);
@@ -175,13 +178,11 @@ static void on_failure(struct call_exchange *x, int status, const struct wire_si
 	struct call *c = x->call;
 	char phrase[128];
 
-	/* what no target sent is ours to say: 503, and come again */
+	if (call_hunt_failed(x, &status, resp))
+		return;
 	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });
-	c->tried.status = status;
-	if (!resp)
-		status = 503;
 	call_exchange_refuse(x, status, resp && phrase[0] ? phrase : NULL, resp);
-	call_finish(c, resp ? "rejected" : c->tried.status == 408 ? "timeout" : "unreachable", resp ? "callee" : "postern", status);
+	call_finish(c, resp ? "rejected" : "unreachable", resp ? "callee" : "postern", status);
 }
 
 static void invite_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)

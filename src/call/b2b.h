@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * call, private: the call, its two legs, the exchange between them. Who calls whom: front -> setup -> (answer | midcall) -> ending;
+ * call, private: the call, its two legs, the exchange between them. Who calls whom: front -> setup -> hunt -> (answer | midcall) -> ending;
  * all of them use sdp (offer/answer text and media), headers (what crosses), persist (record, restore) and cdr.
  */
 #ifndef CALL_B2B_H
@@ -30,6 +30,7 @@ struct call_leg {
 	struct sipua_dialog *dialog;   /* NULL: never was one, or done with */
 	char *call_id;                 /* of a dialog that a former engine had and we do not; else NULL */
 	const struct peer_trunk *trunk;
+	struct peer_target target;     /* that the call went to; uri NULL: the peer called us */
 	const struct media_profile_conf *media;
 	unsigned listener;
 	uint8_t transport;
@@ -41,6 +42,7 @@ struct call_leg {
 	bool allow_seen;
 	struct sipua_cli *bye;         /* our BYE, unanswered */
 	bool confirmed;                /* a 2xx made the dialog: BYE ends it */
+	bool counted;                  /* in the figures of trunk and target (leg B) */
 	bool over;                     /* this side knows that the call is ended */
 	uint8_t nstreams;
 	struct call_stream stream[CALL_STREAMS];
@@ -69,6 +71,10 @@ struct call_exchange {
 	struct list_node node;         /* in call->others */
 };
 
+/** A target that was tried, for the CDR. */
+struct call_try { const char *uri, *trunk; int status; int64_t start_ms; const char *why; union base_addr addr; };
+struct call_hunt;
+
 struct call {
 	struct call_engine *eng;
 	struct peer_set *peers;        /* the set that it began with */
@@ -83,7 +89,9 @@ struct call {
 	int64_t start_ms, ringing_ms, answer_ms, end_ms;
 	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
 	struct loop_timer no_answer;
-	struct { const char *uri; int status; int64_t start_ms; } tried; /* the target of the call, for the CDR */
+	struct call_try *tried;
+	unsigned ntried;
+	struct call_hunt *hunt;        /* until it is answered */
 	int status;                    /* final status of the call towards the caller */
 	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */
 	char why[64];
@@ -96,6 +104,7 @@ struct call_engine {
 	struct call_engine_params p;
 	struct sipua *ua;
 	struct call_store *store;
+	struct peer_plane *plane;
 	struct list_node calls;
 	unsigned ncalls;
 	uint64_t serial;
@@ -120,6 +129,26 @@ extern const char *const call_known_options[];
 void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
 extern const struct sipua_srv_ops call_invite_srv_ops;
 extern const struct sipua_cli_ops call_invite_cli_ops;
+
+/** The INVITE to leg B's target. 0, a status that refuses the call whatever the target, or -1: not this target. */
+int call_setup_invite(struct call_exchange *x);
+const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t);
+
+/* hunt.c */
+int call_hunt_new(struct call *c, const struct peer_dest *d);
+/** Is there any way at all, or may there be one in a moment? */
+bool call_hunt_can(const struct call *c);
+/** Try the first way, or wait for names; what fails at once is answered to the caller, and the call may be gone. */
+void call_hunt_start(struct call_exchange *x);
+/** The target's first response of any kind, and a later final one. True for the first. */
+bool call_hunt_heard(struct call_exchange *x, int status);
+/** A final failure came. True: taken care of, the call goes on elsewhere (or is gone); false: it is the caller's, *status as he gets it. */
+bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_sip *resp);
+/** The caller's answer is known: no more targets. */
+void call_hunt_end(struct call *c);
+/** What became of the target tried last. */
+void call_hunt_note(struct call *c, int status, const char *why);
+int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct peer_target *g, int64_t at_ms);
 
 /* midcall.c */
 extern const struct sipua_dialog_ops call_dialog_ops;
@@ -171,6 +200,8 @@ struct keys_tls;
 struct keys_tls *call_engine_tls(struct call_engine *e, const char *id);
 struct call_leg *call_other(struct call_leg *l);
 void call_figures(struct call *c, int delta);
+/** Leg B alone: a hunt goes from target to target. */
+void call_figures_leg(struct call_leg *b, int delta);
 
 /* persist.c */
 /** Write the record; what it makes true may be sent only when this returned 0. */

@@ -45,14 +45,20 @@ static struct slice call_id_of(const struct call_leg *l)
 
 static void add_targets(struct text *t, const struct call *c)
 {
-	char buf[32];
+	char at[56], buf[32];
+	unsigned i;
 
 	text_add(t, ",\"targets\":[");
-	if (c->tried.uri) {
-		text_add(t, "{\"uri\":");
-		js(t, slice_str(c->tried.uri));
-		field(t, "trunk", c->leg[1].trunk ? slice_str(c->leg[1].trunk->conf->id) : (struct slice){ NULL, 0 });
-		text_add(t, ",\"status\":%d,\"at\":\"%s\"}", c->tried.status, base_time_rfc3339(c->tried.start_ms, buf));
+	for (i = 0; i < c->ntried; i++) {
+		const struct call_try *y = &c->tried[i];
+
+		text_add(t, "%s{\"uri\":", i ? "," : "");
+		js(t, slice_str(y->uri));
+		if (y->addr.sa.sa_family)
+			field(t, "address", slice_str(base_addr_print(&y->addr, at)));
+		field(t, "trunk", slice_str(y->trunk));
+		field(t, "outcome", slice_str(y->why));
+		text_add(t, ",\"status\":%d,\"at\":\"%s\"}", y->status, base_time_rfc3339(y->start_ms, buf));
 	}
 	text_add(t, "]");
 }
@@ -89,7 +95,7 @@ void call_cdr(struct call *c)
 	field(&t, "from", slice_str(c->from));
 	field(&t, "to", slice_str(c->to));
 	field(&t, "trunk_in", slice_str(c->leg[0].trunk->conf->id));
-	field(&t, "trunk_out", slice_str(c->leg[1].trunk->conf->id));
+	field(&t, "trunk_out", c->leg[1].trunk ? slice_str(c->leg[1].trunk->conf->id) : (struct slice){ NULL, 0 });
 	field(&t, "route", slice_str(c->route));
 	time_field(&t, "start", c->start_ms);
 	time_field(&t, "ringing", c->ringing_ms);

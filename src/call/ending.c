@@ -83,6 +83,7 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 	if (c->state == CALL_ENDING)
 		return;
 	loop_timer_stop(&c->no_answer);
+	call_hunt_end(c);
 	if (c->status < 200 || (x && x->initial && x->srv && sipua_srv_status(x->srv) < 200))
 		c->status = status;
 	c->cause = cause;
@@ -112,6 +113,7 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 void call_finish(struct call *c, const char *cause, const char *by, int status)
 {
 	loop_timer_stop(&c->no_answer);
+	call_hunt_end(c);
 	c->cause = cause;
 	c->ended_by = by;
 	c->status = status;

@@ -30,28 +30,25 @@ struct keys_tls *call_engine_tls(struct call_engine *e, const char *id)
 	return id && e->p.tls ? e->p.tls(e->p.tls_arg, id) : NULL;
 }
 
-/** Calls in progress per trunk, in the memory that admin reads. */
-static void live_add(struct call_engine *e, const struct peer_trunk *t, int in, int out)
-{
-	struct peer_live *live = e->p.live;
-	struct peer_live_trunk *l;
-
-	if (!live || !t || t->index >= live->n || strcmp(live->trunk[t->index].id, t->conf->id))
-		return; /* a revision took its trunk away */
-	l = &live->trunk[t->index];
-	__atomic_fetch_add(&l->calls_in, (uint32_t)in, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&l->calls_out, (uint32_t)out, __ATOMIC_RELAXED);
-	if (out && l->ntargets)
-		__atomic_fetch_add(&l->target[0].calls, (uint32_t)out, __ATOMIC_RELAXED);
-}
-
 void call_figures(struct call *c, int delta)
 {
+	struct call_leg *b = &c->leg[1];
+
 	if ((delta > 0) == c->counted)
 		return;
 	c->counted = delta > 0;
-	live_add(c->eng, c->leg[0].trunk, delta, 0);
-	live_add(c->eng, c->leg[1].trunk, 0, delta);
+	if (c->leg[0].trunk)
+		peer_calls_add(c->eng->plane, c->leg[0].trunk, NULL, delta, 0);
+	if (b->counted || (delta > 0 && b->trunk))
+		call_figures_leg(b, delta);
+}
+
+void call_figures_leg(struct call_leg *b, int delta)
+{
+	if ((delta > 0) == b->counted)
+		return;
+	b->counted = delta > 0;
+	peer_calls_add(b->call->eng->plane, b->trunk, b->target.uri ? &b->target : NULL, 0, delta);
 }
 
 static void call_destroy(void *obj)
@@ -61,6 +58,7 @@ static void call_destroy(void *obj)
 	unsigned i;
 
 	loop_timer_stop(&c->no_answer);
+	call_hunt_end(c);
 	call_exchange_free(c->x);
 	while ((n = c->others.next) != &c->others)
 		call_exchange_free(container_of(n, struct call_exchange, node));
@@ -80,6 +78,7 @@ static void call_destroy(void *obj)
 	free(c->from);
 	free(c->to);
 	free(c->route);
+	free(c->tried);
 	base_unref(c->peers);
 }
 
@@ -182,6 +181,7 @@ static void engine_destroy(void *obj)
 	while (e->calls.next && (n = e->calls.next) != &e->calls)
 		call_free(container_of(n, struct call, node));
 	call_store_close(e->store);
+	peer_plane_free(e->plane);
 	base_unref(e->p.peers);
 }
 
@@ -198,7 +198,10 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 	list_init(&e->calls);
 	e->cps_at = e->quiet_since = base_mono_now();
 	e->cps_tokens = (double)peer_system(p->peers)->max_cps;
-	err = call_store_open(p->store_mem, p->store_bytes, &torn, &e->store);
+	err = peer_plane_new(&(struct peer_plane_params){ .loop = p->loop, .live = p->live, .live_bytes = p->live_bytes, .peers = p->peers,
+		.tls = p->tls, .tls_arg = p->tls_arg }, &e->plane);
+	if (!err)
+		err = call_store_open(p->store_mem, p->store_bytes, &torn, &e->store);
 	if (err) {
 		base_unref(e);
 		return err;
@@ -218,6 +221,7 @@ int call_engine_attach(struct call_engine *e, struct sipua *ua)
 	e->ua = ua;
 	if (e->p.live)
 		peer_live_reset(e->p.live);
+	peer_plane_attach(e->plane, ua);
 	n = call_restore_all(e);
 	media_client_sweep(e->p.media);
 	tick(e);
@@ -229,6 +233,8 @@ void call_engine_set_peers(struct call_engine *e, struct peer_set *peers)
 	base_ref(peers);
 	base_unref(e->p.peers);
 	e->p.peers = peers;
+	if (peer_plane_set_peers(e->plane, peers))
+		base_log(BASE_ERROR, "call", "no memory for the new revision's trunks: the old ones serve on");
 }
 
 int call_engine_end(struct call_engine *e, const char *id, const char *why)
@@ -272,5 +278,6 @@ void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen)
 	}
 }
 
+struct peer_plane *call_engine_plane(struct call_engine *e) { return e->plane; }
 unsigned call_engine_count(const struct call_engine *e) { return e->ncalls; }
 void call_engine_free(struct call_engine *e) { base_unref(e); }

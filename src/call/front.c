@@ -81,6 +81,8 @@ static void front_invite(struct call_engine *e, struct sipua_in *in, const struc
 		refuse_busy(in, "5", COUNTER_REJECT_CALLS);
 	else if (!cps_take(e))
 		refuse_busy(in, "1", COUNTER_REJECT_CPS);
+	else if (!peer_admit(e->plane, trunk))
+		refuse_busy(in, "5", COUNTER_REJECT_LIMIT);
 	else
 		call_setup(e, in, trunk);
 }
@@ -114,7 +116,7 @@ void call_front_request(void *arg, struct sipua_in *in)
 		return;
 	}
 	call_view_fill(&v, sip, path);
-	trunk = peer_match(e->p.peers, path->listener, path->transport, &path->source, &v);
+	trunk = peer_plane_match(e->plane, path->listener, path->transport, &path->source, &v);
 	wire_sip_to(sip, &to);
 	if (!trunk)
 		refuse(in, 403, NULL, COUNTER_REJECT_SOURCE);

@@ -96,7 +96,7 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 	const struct conf_doc *doc = peer_set_doc(l->call->peers);
 	char id[80], name[256];
 	struct sipua_dialog_state d = { .call_id = r->call_id, .local = r->local, .remote = r->remote, .target = r->target, .routes = r->routes,
-		.cseq_local = r->cseq_local + CSEQ_LEAP, .cseq_remote = r->cseq_remote, .confirmed = r->confirmed,
+		.cseq_local = r->cseq_local + CSEQ_LEAP, .cseq_remote = r->cseq_remote, .confirmed = r->confirmed, .uas = r->uas,
 		.dest = { .listener = r->listener, .transport = r->transport, .addr = r->source } };
 
 	l->trunk = peer_trunk_find(l->call->peers, terminated(r->trunk, id, sizeof id));
@@ -137,8 +137,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->serial = r->serial;
 	c->slot = slot;
 	c->state = CALL_UP;
-	c->status = c->tried.status = r->answer_ms ? 200 : 0;
-	c->start_ms = c->tried.start_ms = r->start_ms;
+	c->status = r->answer_ms ? 200 : 0;
+	c->start_ms = r->start_ms;
 	c->ringing_ms = r->ringing_ms;
 	c->answer_ms = r->answer_ms;
 	c->from = base_dup(r->from);
@@ -152,7 +152,9 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 		call_free(c);
 		return err ? err : ERR_FULL;
 	}
-	c->tried.uri = c->leg[1].trunk->ntargets ? c->leg[1].trunk->target[0].uri : "";
+	if (peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))
+		call_hunt_tried(c, c->leg[1].trunk, &c->leg[1].target, r->start_ms);
+	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");
 	call_figures(c, 1);
 	if (r->state == CALL_UP) {
 		call_media_apply(c); /* a wish may have died with the former engine; saying it again changes nothing */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From the caller's INVITE to the callee's: trunk and route are known or found, ports are taken, the record is written, the INVITE leaves.
- * What comes back is answer.c's. One target today; hunting comes with trunks (RFC 3261 13, 3264; design.md section 4).
+ * Which target it goes to is hunt.c's, what comes back answer.c's (RFC 3261 13, 3264; design.md section 4).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,29 +10,12 @@
 #include "call/b2b.h"
 #include "postern/conf.h"
 
-static const struct media_profile_conf *media_profile(const struct call *c, const struct peer_trunk *t)
+const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t)
 {
 	const struct conf_doc *d = peer_set_doc(c->peers);
 	const struct media_profile_conf *m = conf_find(d, &media_schema_profiles, t->media);
 
 	return m ? m : conf_find(d, &media_schema_profiles, "default");
-}
-
-/** First target that can be sent to, of the hunt's trunks in order. */
-static const struct peer_target *pick_target(const struct peer_hunt *h, const struct peer_trunk **ret_trunk)
-{
-	unsigned i, k;
-
-	for (i = 0; i < h->n; i++)
-		for (k = 0; k < h->trunk[i]->ntargets; k++) {
-			const struct peer_target *t = &h->trunk[i]->target[k];
-
-			if (t->listener >= 0 && t->addr.sa.sa_family) {
-				*ret_trunk = h->trunk[i];
-				return t;
-			}
-		}
-	return NULL;
 }
 
 static void shown_user(const struct wire_uri *u, struct slice *ret)
@@ -50,7 +33,7 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	char random[13];
 
 	a->trunk = trunk;
-	a->media = media_profile(c, trunk);
+	a->media = call_setup_media(c, trunk);
 	a->listener = path->listener;
 	a->transport = (uint8_t)path->transport;
 	a->source = path->source;
@@ -68,19 +51,6 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	base_random_token(random, sizeof random);
 	snprintf(c->id, sizeof c->id, "%08x%s", (unsigned)(c->start_ms / 1000), random);
 	return c->from && c->to && c->route ? 0 : -ENOMEM;
-}
-
-static void leg_b(struct call *c, const struct peer_trunk *trunk, const struct peer_target *t)
-{
-	struct call_leg *b = &c->leg[1];
-
-	b->trunk = trunk;
-	b->media = media_profile(c, trunk);
-	b->listener = (unsigned)t->listener;
-	b->transport = (uint8_t)t->transport;
-	b->source = t->addr;
-	c->tried.uri = t->uri;
-	c->tried.start_ms = c->start_ms;
 }
 
 /* ---- the addresses of the INVITE that goes out ---- */
@@ -157,8 +127,8 @@ static int addresses(const struct call_leg *b, const struct peer_target *t, cons
 
 static int dialogs_new(struct call *c, struct sipua_srv *srv, const struct call_addresses *adr, const struct sipua_dest *dest)
 {
-	struct call_leg *b = &c->leg[1];
-	int err = sipua_dialog_new_uas(srv, &call_dialog_ops, &c->leg[0], &c->leg[0].dialog);
+	struct call_leg *a = &c->leg[0], *b = &c->leg[1];
+	int err = a->dialog ? 0 : sipua_dialog_new_uas(srv, &call_dialog_ops, a, &a->dialog);
 
 	return err ? err : sipua_dialog_new_uac(c->eng->ua, slice_str(adr->from), slice_str(adr->to), dest, &call_dialog_ops, b, &b->dialog);
 }
@@ -211,27 +181,14 @@ static int offer_make(struct call_exchange *x, const struct wire_sip *sip)
 	return status;
 }
 
-static void dest_set(const struct call_leg *b, const struct peer_target *t, struct sipua_dest *d)
-{
-	static char name[256];
-	struct slice host = host_only(t->host);
-
-	*d = (struct sipua_dest){ .listener = b->listener, .transport = b->transport, .addr = b->source };
-	if (b->transport != SIPUA_TLS)
-		return;
-	if (host.n > 2 && host.p[0] == '[')
-		host = (struct slice){ host.p + 1, host.n - 2 };
-	slice_copy(name, sizeof name, host);
-	d->tls_name = name;
-	d->tls = call_engine_tls(b->call->eng, b->trunk->conf->tls);
-}
-
-static int setup_run(struct call_exchange *x, const struct peer_target *target)
+int call_setup_invite(struct call_exchange *x)
 {
 	struct call *c = x->call;
+	const struct peer_target *target = &x->to->target;
 	const struct wire_sip *sip = sipua_srv_sip(x->srv);
 	struct call_addresses adr;
 	struct sipua_dest dest;
+	char name[256];
 	int status;
 
 	if (addresses(x->to, target, sip, &adr))
@@ -239,20 +196,18 @@ static int setup_run(struct call_exchange *x, const struct peer_target *target)
 	status = offer_make(x, sip);
 	if (status)
 		return status;
-	dest_set(x->to, target, &dest);
+	peer_target_dest(c->eng->plane, x->to->trunk, target, name, &dest);
 	if (dialogs_new(c, x->srv, &adr, &dest))
 		return 500;
-	call_figures(c, 1);
 	if (call_persist(c))
 		return 503;
-	return invite_send(x, sip, &adr, &dest) ? 500 : 0;
+	return invite_send(x, sip, &adr, &dest) ? -1 : 0;
 }
 
 /** A call that has a transaction: from here on every way out answers the caller and leaves a CDR. */
-static void setup_start(struct call *c, struct sipua_in *in, const struct peer_target *target)
+static void setup_start(struct call *c, struct sipua_in *in)
 {
 	struct call_exchange *x = call_exchange_new(&c->leg[0], &c->leg[1], NULL, WIRE_INVITE);
-	int status;
 
 	if (!x) {
 		sipua_in_reply(in, 500, NULL, NULL);
@@ -266,41 +221,35 @@ static void setup_start(struct call *c, struct sipua_in *in, const struct peer_t
 		return;
 	}
 	base_count(COUNTER_CALLS_OFFERED);
-	status = setup_run(x, target);
-	if (!status)
-		return;
-	base_count(status == 503 ? COUNTER_REJECT_PORTS : COUNTER_REJECT_SDP);
-	call_exchange_refuse(x, status, NULL, NULL);
-	call_finish(c, "rejected", "postern", status);
+	call_hunt_start(x);
 }
 
 void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from)
 {
 	const struct sipua_text retry[] = { { "Retry-After", SLICE("5") }, { NULL, { NULL, 0 } } };
 	const struct wire_sip *sip = sipua_in_sip(in);
-	const struct peer_trunk *to = NULL;
-	const struct peer_target *target;
-	struct peer_hunt hunt;
+	struct peer_dest dest;
 	struct peer_view v;
 	struct call *c;
 
 	call_view_fill(&v, sip, sipua_in_path(in));
-	if (peer_route(e->p.peers, from, &v, &hunt)) {
+	if (peer_route(e->p.peers, from, &v, &dest)) {
 		base_count(COUNTER_REJECT_ROUTE);
 		sipua_in_reply(in, 404, NULL, NULL);
 		return;
 	}
-	target = pick_target(&hunt, &to);
-	c = target ? call_new(e, e->p.peers) : NULL;
-	if (!c) {
+	c = call_new(e, e->p.peers);
+	if (!c || call_hunt_new(c, &dest) || !call_hunt_can(c)) {
+		base_count(COUNTER_REJECT_TARGETS);
 		sipua_in_reply(in, 503, NULL, retry);
+		if (c)
+			call_free(c);
 		return;
 	}
-	if (leg_a(c, sip, sipua_in_path(in), from, hunt.route)) {
+	if (leg_a(c, sip, sipua_in_path(in), from, dest.route)) {
 		sipua_in_reply(in, 500, NULL, NULL);
 		call_free(c);
 		return;
 	}
-	leg_b(c, to, target);
-	setup_start(c, in, target);
+	setup_start(c, in);
 }

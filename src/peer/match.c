@@ -16,89 +16,66 @@ uint32_t peer_host_key(const union base_addr *a, unsigned realm)
 	return base_hash_bytes(&a->in.sin_addr, 4, realm);
 }
 
-static struct peer_source *source_new(struct peer_set *s)
+static struct peer_source *source_new(struct peer_sources *src, const struct peer_trunk_x *t, int transport)
 {
-	if (s->nsources == s->cap_sources) {
-		unsigned cap = s->cap_sources ? s->cap_sources * 2 : 64;
-		struct peer_source *p = realloc(s->source, cap * sizeof *p);
+	struct peer_source *p;
 
+	if (src->n == src->cap) {
+		unsigned cap = src->cap ? src->cap * 2 : 64;
+
+		p = realloc(src->v, cap * sizeof *p);
 		if (!p)
 			return NULL;
-		s->source = p;
-		s->cap_sources = cap;
+		src->v = p;
+		src->cap = cap;
 	}
-	memset(&s->source[s->nsources], 0, sizeof *s->source);
-	return &s->source[s->nsources++];
+	p = &src->v[src->n++];
+	*p = (struct peer_source){ .trunk = t, .realm = t->pub.realm, .transport = transport };
+	return p;
 }
 
-/** `address[/bits][:port]`, IPv6 with a port in brackets. */
-static int cidr_parse(const char *text, struct peer_source *p)
+static int source_net(struct peer_sources *src, const struct peer_trunk_x *t, const char *cidr)
 {
-	struct slice s = slice_str(text), host = s;
-	const char *close = strchr(text, ']'), *slash = strchr(text, '/'), *colon;
-	uint64_t bits = 0, port = 0;
-	int err;
+	struct peer_source *p = source_new(src, t, -1);
+	struct conf_net net;
+	int err = p ? conf_net_parse(cidr, &net) : -ENOMEM;
 
-	if (text[0] == '[' && close) {
-		host = (struct slice){ text + 1, (size_t)(close - text - 1) };
-		colon = close[1] == ':' ? close + 1 : NULL;
-		slash = memchr(host.p, '/', host.n) ? memchr(host.p, '/', host.n) : close[1] == '/' ? close + 1 : NULL;
-		if (slash && slash > close)
-			colon = strchr(slash, ':');
-	} else {
-		colon = strchr(text, ':');
-		if (colon && strchr(colon + 1, ':'))
-			colon = NULL; /* a bare IPv6 address */
-	}
-	if (slash && slash < host.p + host.n)
-		host.n = (size_t)(slash - host.p);
-	else if (colon && colon < host.p + host.n)
-		host.n = (size_t)(colon - host.p);
-	err = base_addr_parse(host, 0, &p->net);
 	if (err)
 		return err;
-	p->bits = p->net.sa.sa_family == AF_INET6 ? 128 : 32;
-	if (slash) {
-		const char *e = slash + 1 + strspn(slash + 1, "0123456789");
-
-		err = slice_u64((struct slice){ slash + 1, (size_t)(e - slash - 1) }, p->bits, &bits);
-		p->bits = (unsigned)bits;
-	}
-	if (!err && colon)
-		err = slice_u64(slice_str(colon + 1), 65535, &port);
-	p->port = (uint16_t)port;
-	return err;
+	p->net = net.addr;
+	p->bits = net.bits;
+	p->port = net.port;
+	return 0;
 }
 
-static int trunk_sources(struct peer_set *s, const struct peer_trunk_x *t)
+static int source_target(struct peer_sources *src, const struct peer_trunk_x *t, const struct peer_target *g)
+{
+	struct peer_source *p;
+
+	if (!g->addr.sa.sa_family)
+		return 0;
+	p = source_new(src, t, g->transport);
+	if (!p)
+		return -ENOMEM;
+	p->net = g->addr;
+	p->bits = p->net.sa.sa_family == AF_INET6 ? 128 : 32;
+	p->port = base_addr_port(&p->net);
+	return 0;
+}
+
+static int trunk_sources(struct peer_sources *src, const struct peer_trunk_x *t, peer_targets_fn *more, const void *arg)
 {
 	const char *const *cidr = t->pub.conf->sources.v;
-	struct peer_source *p;
-	size_t i;
+	const struct peer_target *g;
+	unsigned i;
 	int err = 0;
 
-	for (i = 0; !err && i < t->pub.conf->sources.n; i++) {
-		p = source_new(s);
-		if (!p)
-			return -ENOMEM;
-		p->trunk = t;
-		p->realm = t->pub.realm;
-		p->transport = -1;
-		err = cidr_parse(cidr[i], p);
-	}
-	for (i = 0; !err && i < t->pub.ntargets; i++) {
-		if (!t->targets[i].addr.sa.sa_family)
-			continue;
-		p = source_new(s);
-		if (!p)
-			return -ENOMEM;
-		p->trunk = t;
-		p->realm = t->pub.realm;
-		p->transport = t->targets[i].transport;
-		p->net = t->targets[i].addr;
-		p->bits = p->net.sa.sa_family == AF_INET6 ? 128 : 32;
-		p->port = base_addr_port(&p->net);
-	}
+	for (i = 0; !err && i < t->pub.conf->sources.n; i++)
+		err = source_net(src, t, cidr[i]);
+	for (i = 0; !err && i < t->pub.ntargets; i++)
+		err = source_target(src, t, &t->targets[i]);
+	for (i = 0; !err && more && more(arg, &t->pub, i, &g); i++)
+		err = source_target(src, t, g);
 	return err;
 }
 
@@ -107,29 +84,46 @@ static bool whole(const struct peer_source *p)
 	return p->bits == (p->net.sa.sa_family == AF_INET6 ? 128u : 32u);
 }
 
-int peer_sources_build(struct peer_set *s)
+static bool is_alone(const struct peer_sources *src, const struct peer_source *p)
 {
 	struct hash_node *n;
+
+	for (n = whole(p) ? base_hash_find(&src->by_host, p->node.key) : NULL; n; n = n->next) {
+		const struct peer_source *q = container_of(n, struct peer_source, node);
+
+		if (n->key == p->node.key && q->trunk != p->trunk && q->realm == p->realm && base_addr_same_host(&q->net, &p->net))
+			return false;
+	}
+	return true;
+}
+
+int peer_sources_build(const struct peer_set *s, peer_targets_fn *more, const void *arg, struct peer_sources *ret)
+{
+	struct peer_sources src = { 0 };
 	unsigned i;
-	int err = 0;
+	int err = base_hash_init(&src.by_host, 256);
 
 	for (i = 0; !err && i < s->ntrunks; i++)
-		err = trunk_sources(s, &s->trunk[i]);
-	for (i = 0; !err && i < s->nsources; i++)
-		if (whole(&s->source[i]))
-			base_hash_add(&s->by_host, &s->source[i].node, peer_host_key(&s->source[i].net, s->source[i].realm));
-	for (i = 0; !err && i < s->nsources; i++) {
-		struct peer_source *p = &s->source[i];
-
-		p->alone = true;
-		for (n = whole(p) ? base_hash_find(&s->by_host, p->node.key) : NULL; n; n = n->next) {
-			struct peer_source *q = container_of(n, struct peer_source, node);
-
-			if (q->node.key == p->node.key && q->trunk != p->trunk && q->realm == p->realm && base_addr_same_host(&q->net, &p->net))
-				p->alone = false;
-		}
+		err = trunk_sources(&src, &s->trunk[i], more, arg);
+	if (err) {
+		peer_sources_free(&src);
+		return err;
 	}
-	return err;
+	for (i = 0; i < src.n; i++)
+		if (whole(&src.v[i]))
+			base_hash_add(&src.by_host, &src.v[i].node, peer_host_key(&src.v[i].net, src.v[i].realm));
+	for (i = 0; i < src.n; i++)
+		src.v[i].alone = is_alone(&src, &src.v[i]);
+	*ret = src;
+	return 0;
+}
+
+void peer_sources_free(struct peer_sources *src)
+{
+	if (src->by_host.bucket)
+		base_hash_fini(&src->by_host);
+	free(src->v);
+	*src = (struct peer_sources){ 0 };
 }
 
 /** How well a source fits, 0 = not at all; more is more specific. */
@@ -152,14 +146,15 @@ static unsigned fit(const struct peer_source *p, unsigned realm, int transport, 
 	return (p->bits + 1) << 8 | (unsigned)counts << 7 | p->trunk->nconds << 2 | (unsigned)(p->transport == transport) << 1 | 1;
 }
 
-const struct peer_trunk *peer_match(const struct peer_set *s, unsigned listener, int transport, const union base_addr *source, const struct peer_view *v)
+const struct peer_trunk *peer_sources_match(const struct peer_set *s, const struct peer_sources *src, unsigned listener, int transport,
+	const union base_addr *source, const struct peer_view *v)
 {
 	unsigned realm = peer_listener_realm(s, listener), best = 0, f, i;
-	const struct peer_trunk_x *hit = NULL, *net = NULL;
+	const struct peer_trunk_x *hit = NULL;
 	uint32_t key = peer_host_key(source, realm);
 	struct hash_node *n;
 
-	for (n = base_hash_find(&s->by_host, key); n; n = n->next) {
+	for (n = base_hash_find(&src->by_host, key); n; n = n->next) {
 		struct peer_source *p = container_of(n, struct peer_source, node);
 
 		f = n->key == key ? fit(p, realm, transport, source, v) : 0;
@@ -168,16 +163,19 @@ const struct peer_trunk *peer_match(const struct peer_set *s, unsigned listener,
 			hit = p->trunk;
 		}
 	}
-	/* a whole address is more specific than any network */
-	for (i = 0; !hit && i < s->nsources; i++) {
-		if (whole(&s->source[i]))
-			continue;
-		f = fit(&s->source[i], realm, transport, source, v);
+	if (hit)
+		return &hit->pub; /* a whole address is more specific than any network */
+	for (i = 0; i < src->n; i++) {
+		f = whole(&src->v[i]) ? 0 : fit(&src->v[i], realm, transport, source, v);
 		if (f > best) {
 			best = f;
-			net = s->source[i].trunk;
+			hit = src->v[i].trunk;
 		}
 	}
-	hit = hit ? hit : net;
 	return hit ? &hit->pub : NULL;
+}
+
+const struct peer_trunk *peer_match(const struct peer_set *s, unsigned listener, int transport, const union base_addr *source, const struct peer_view *v)
+{
+	return peer_sources_match(s, &s->sources, listener, transport, source, v);
 }

@@ -35,13 +35,24 @@ struct peer_source {
 	const struct peer_trunk_x *trunk;
 };
 
+/** All places of a set; nets are few, whole addresses are in the hash. */
+struct peer_sources { struct peer_source *v; unsigned n, cap; struct hash by_host; };
+
+struct peer_member { const struct peer_trunk *trunk; const struct peer_group *group; unsigned priority, weight; };
+struct peer_group {
+	const struct peer_group_conf *conf;
+	unsigned index;
+	struct peer_member *member;    /* by priority; equal ones by weight, then as in the document */
+	unsigned nmembers;
+};
+
 struct peer_route_x {
 	const struct peer_route_conf *conf;
 	struct peer_cond cond[5];
 	unsigned nconds;
 	const struct peer_trunk **from;
 	unsigned nfrom;
-	struct peer_hunt hunt;
+	struct peer_dest dest;
 };
 
 struct peer_set {
@@ -54,9 +65,9 @@ struct peer_set {
 	unsigned *listener_realm;
 	struct peer_trunk_x *trunk;
 	unsigned ntrunks;
-	struct peer_source *source;
-	unsigned nsources, cap_sources;
-	struct hash by_host;
+	struct peer_sources sources;   /* without what names resolve to */
+	struct peer_group *group;
+	unsigned ngroups;
 	struct peer_route_x *route;    /* in order of evaluation */
 	unsigned nroutes;
 };
@@ -65,7 +76,17 @@ int peer_cond_add(struct peer_cond *c, unsigned *n, const char *pattern, size_t 
 void peer_conds_free(struct peer_cond *c, unsigned n);
 bool peer_conds_hold(const struct peer_cond *c, unsigned n, const struct peer_view *v);
 uint32_t peer_host_key(const union base_addr *a, unsigned realm);
-int peer_sources_build(struct peer_set *s);
+/** More targets of a trunk than its document's; ends with false. */
+typedef bool peer_targets_fn(const void *arg, const struct peer_trunk *t, unsigned i, const struct peer_target **ret);
+int peer_sources_build(const struct peer_set *s, peer_targets_fn *more, const void *arg, struct peer_sources *ret);
+void peer_sources_free(struct peer_sources *src);
+const struct peer_trunk *peer_sources_match(const struct peer_set *s, const struct peer_sources *src, unsigned listener, int transport,
+	const union base_addr *source, const struct peer_view *v);
+int peer_groups_build(struct peer_set *s);
+void peer_groups_free(struct peer_set *s);
+const struct peer_group *peer_group_find(const struct peer_set *s, const char *id);
+/** Listener that a target is sent from, by its transport and family; -1 none. */
+int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, const struct peer_target *g);
 int peer_routes_build(struct peer_set *s);
 void peer_routes_free(struct peer_set *s);
 

@@ -1,55 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routes (design.md section 4): lowest order that matches, of equal ones the first in the document. A group stands for its members by priority,
- * then weight; strategies, limits and health come with trunks. "registered" has no member yet.
+ * Routes (design.md section 4): lowest order that matches, of equal ones the first in the document. "registered" has no member yet.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "peer/peer.h"
 #include "postern/conf.h"
-
-#define GROUP_DEPTH 8
-
-static void hunt_add(const struct peer_set *s, struct peer_hunt *h, const char *id, unsigned depth);
-
-static int member_order(const void *a, const void *b)
-{
-	const struct peer_member_conf *x = *(const struct peer_member_conf *const *)a, *y = *(const struct peer_member_conf *const *)b;
-
-	if (x->priority != y->priority)
-		return x->priority < y->priority ? -1 : 1;
-	if (x->weight != y->weight)
-		return x->weight > y->weight ? -1 : 1;
-	return x < y ? -1 : x > y;
-}
-
-static void group_add(const struct peer_set *s, struct peer_hunt *h, const struct peer_group_conf *g, unsigned depth)
-{
-	const struct peer_member_conf *m = g->members.v, *sorted[64];
-	size_t i, n = g->members.n < ARRAY_LEN(sorted) ? g->members.n : ARRAY_LEN(sorted);
-
-	for (i = 0; i < n; i++)
-		sorted[i] = &m[i];
-	qsort(sorted, n, sizeof *sorted, member_order);
-	for (i = 0; i < n; i++)
-		hunt_add(s, h, sorted[i]->trunk, depth + 1);
-}
-
-static void hunt_add(const struct peer_set *s, struct peer_hunt *h, const char *id, unsigned depth)
-{
-	const struct peer_trunk *t = peer_trunk_find(s, id);
-	const struct peer_group_conf *g;
-
-	if (t) {
-		if (h->n < ARRAY_LEN(h->trunk))
-			h->trunk[h->n++] = t;
-		return;
-	}
-	g = conf_find(s->doc, &peer_schema_groups, id);
-	if (g && depth < GROUP_DEPTH)
-		group_add(s, h, g, depth);
-}
 
 static int route_set(const struct peer_set *s, struct peer_route_x *r, const struct peer_route_conf *c)
 {
@@ -72,8 +29,7 @@ static int route_set(const struct peer_set *s, struct peer_route_x *r, const str
 	}
 	for (i = 0; !err && i < ARRAY_LEN(cond); i++)
 		err = peer_cond_add(r->cond, &r->nconds, cond[i].re, cond[i].part);
-	r->hunt.route = c->id;
-	hunt_add(s, &r->hunt, c->to, 0);
+	r->dest = (struct peer_dest){ .route = c->id, .trunk = peer_trunk_find(s, c->to), .group = peer_group_find(s, c->to) };
 	return err;
 }
 
@@ -132,7 +88,7 @@ static bool comes_from(const struct peer_route_x *r, const struct peer_trunk *t)
 	return r->conf->from.n == 0;
 }
 
-int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_hunt *ret)
+int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
 {
 	unsigned i;
 
@@ -141,9 +97,9 @@ int peer_route(const struct peer_set *s, const struct peer_trunk *from, const st
 
 		if (!comes_from(r, from) || !peer_conds_hold(r->cond, r->nconds, v))
 			continue;
-		if (!r->hunt.n)
+		if (!r->dest.trunk && !r->dest.group)
 			return ERR_NOTFOUND;
-		*ret = r->hunt;
+		*ret = r->dest;
 		return 0;
 	}
 	return ERR_NOTFOUND;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compile a document into the set that matching and routing work on. The document was checked; what can fail here is memory.
- * Targets with a host name stay unresolved (no address) until DNS comes.
+ * Targets with a host name stay without an address here; what they resolve to is the plane's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@ static void set_destroy(void *obj)
 	unsigned i, j;
 
 	peer_routes_free(s);
+	peer_groups_free(s);
 	for (i = 0; s->trunk && i < s->ntrunks; i++) {
 		peer_conds_free(s->trunk[i].cond, s->trunk[i].nconds);
 		for (j = 0; s->trunk[i].targets && j < s->trunk[i].pub.ntargets; j++)
@@ -23,9 +24,8 @@ static void set_destroy(void *obj)
 		free(s->trunk[i].targets);
 	}
 	free(s->trunk);
-	free(s->source);
+	peer_sources_free(&s->sources);
 	free(s->listener_realm);
-	base_hash_fini(&s->by_host);
 	base_unref((void *)(uintptr_t)s->doc);
 }
 
@@ -44,8 +44,7 @@ static unsigned realm_index(const struct peer_set *s, const char *id)
 	return 0;
 }
 
-/** Listener of a target: the trunk's own, else the realm's first of its transport and family; -1 none. */
-static int target_listener(const struct peer_set *s, const struct peer_trunk_x *t, const struct peer_target *g)
+int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, const struct peer_target *g)
 {
 	size_t i;
 
@@ -53,23 +52,26 @@ static int target_listener(const struct peer_set *s, const struct peer_trunk_x *
 		const struct peer_listener_conf *l = s->listener[i];
 		bool v6 = strchr(l->address, ':') != NULL;
 
-		if (l->transport != g->transport || s->listener_realm[i] != t->pub.realm)
+		if (l->transport != g->transport || s->listener_realm[i] != t->realm)
 			continue;
 		if (g->addr.sa.sa_family && v6 != (g->addr.sa.sa_family == AF_INET6))
 			continue;
-		if (!t->pub.conf->listener || !strcmp(t->pub.conf->listener, l->id))
+		if (!t->conf->listener || !strcmp(t->conf->listener, l->id))
 			return (int)i;
 	}
 	return -1;
 }
 
-static int uri_transport(const struct wire_uri *u, bool sips)
+/** Transport that a URI names; -1: DNS is asked for it (RFC 3263 section 4.1). */
+static int uri_transport(const struct wire_uri *u, bool numeric)
 {
 	struct slice tp = wire_param(u->params, "transport");
 
-	if (slice_eq_nocase(tp, SLICE("tls")) || sips)
+	if (slice_eq_nocase(tp, SLICE("tls")) || (slice_eq_nocase(u->scheme, SLICE("sips")) && (numeric || tp.n || u->port.n)))
 		return 2;
-	return slice_eq_nocase(tp, SLICE("tcp")) ? 1 : 0;
+	if (tp.n || numeric || u->port.n)
+		return slice_eq_nocase(tp, SLICE("tcp")) ? 1 : 0;
+	return -1;
 }
 
 /** host[:port] as it stood in the URI; borrowed from it where there are no parameters, so a copy. */
@@ -97,16 +99,19 @@ static int target_set(const struct peer_set *s, const struct peer_trunk_x *t, co
 	if (err)
 		return ERR_CONFIG;
 	g->uri = uri;
+	g->via = via ? via : uri;
 	g->host = uri_hostport(&u);
 	if (!g->host)
 		return -ENOMEM;
-	g->sips = slice_eq_nocase(u.scheme, SLICE("sips"));
-	g->transport = uri_transport(&w, slice_eq_nocase(w.scheme, SLICE("sips")));
 	if (w.port.n && slice_u64(w.port, 65535, &port))
 		return ERR_CONFIG;
-	if (base_addr_parse(w.host, port ? (uint16_t)port : g->transport == 2 ? 5061 : 5060, &g->addr))
+	g->sips = slice_eq_nocase(u.scheme, SLICE("sips"));
+	if (base_addr_parse(w.host, 0, &g->addr))
 		g->addr.sa.sa_family = AF_UNSPEC;
-	g->listener = target_listener(s, t, g);
+	g->transport = uri_transport(&w, g->addr.sa.sa_family != AF_UNSPEC);
+	if (g->addr.sa.sa_family)
+		base_addr_set_port(&g->addr, port ? (uint16_t)port : g->transport == 2 ? 5061 : 5060);
+	g->listener = peer_target_listener(s, &t->pub, g);
 	return 0;
 }
 
@@ -123,6 +128,8 @@ static int trunk_targets(const struct peer_set *s, struct peer_trunk_x *t)
 		return -ENOMEM;
 	for (i = 0; !err && i < n * ways; i++) {
 		err = target_set(s, t, tc[i / ways].uri, c->outbound_proxy.n ? proxy[i % ways] : NULL, &t->targets[i]);
+		t->targets[i].rank = (uint16_t)i;
+		t->targets[i].priority = (uint16_t)(i + 1);
 		t->pub.ntargets++;
 	}
 	t->pub.target = t->targets;
@@ -177,9 +184,9 @@ static int build(struct peer_set *s)
 		err = trunk_set(s, &s->trunk[i], obj[i], (unsigned)i);
 	}
 	if (!err)
-		err = base_hash_init(&s->by_host, 256);
+		err = peer_groups_build(s);
 	if (!err)
-		err = peer_sources_build(s);
+		err = peer_sources_build(s, NULL, NULL, &s->sources);
 	if (!err)
 		err = peer_routes_build(s);
 	return err;

@@ -123,8 +123,7 @@ static int engine_start(struct rig *r)
 		err = media_client_new(&(struct media_client_params){ .loop = r->loop, .chan_fd = r->chan[0], .streams = &r->streams, .map = r->map, .nmap = 2 * PORTS }, &r->media);
 	if (err)
 		return err;
-	peer_live_init(r->live, r->live_bytes, r->peers);
-	err = call_engine_new(&(struct call_engine_params){ .loop = r->loop, .media = r->media, .streams = &r->streams, .peers = r->peers, .live = r->live,
+	err = call_engine_new(&(struct call_engine_params){ .loop = r->loop, .media = r->media, .streams = &r->streams, .peers = r->peers, .live = r->live, .live_bytes = r->live_bytes,
 		.store_mem = r->store, .store_bytes = r->store_bytes, .max_calls = MAX_CALLS }, &r->calls);
 	if (!err)
 		err = sipua_new(r->loop, r->listener, 2, "Scene", &caps, call_engine_handlers(), r->calls, &bad, &r->ua);

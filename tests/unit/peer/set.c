@@ -99,13 +99,19 @@ static void narrowed_by_match(void **state)
 
 static const char *route(const struct peer_set *s, const char *from, struct peer_view v, unsigned *ret_n)
 {
-	static struct peer_hunt h;
+	struct peer_plane_params params = { .peers = (struct peer_set *)(uintptr_t)s };
+	static struct peer_plan plan;
+	struct peer_plane *plane;
+	struct peer_dest d;
 
-	if (peer_route(s, peer_trunk_find(s, from), &v, &h))
+	if (peer_route(s, peer_trunk_find(s, from), &v, &d))
 		return "404";
+	assert_int_equal(peer_plane_new(&params, &plane), 0);
+	peer_plan(plane, &d, &plan);
+	peer_plane_free(plane);
 	if (ret_n)
-		*ret_n = h.n;
-	return h.trunk[0]->conf->id;
+		*ret_n = plan.n;
+	return plan.n ? plan.way[0].trunk->conf->id : "none";
 }
 
 static void routes_and_groups(void **state)
