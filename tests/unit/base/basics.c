@@ -313,6 +313,21 @@ static void cursors_are_sticky(void **state)
 	assert_int_equal(wr_len(&w), 30);
 }
 
+/* what we print ourselves is what libc prints */
+#define SAME(...) do { struct text t_ = text_on(ours, sizeof ours); text_add(&t_, __VA_ARGS__); \
+	snprintf(libc, sizeof libc, __VA_ARGS__); assert_string_equal(ours, libc); assert_int_equal(t_.n, strlen(libc)); } while (0)
+static void text_prints(void **state)
+{
+	char ours[200], libc[200];
+
+	(void)state;
+	SAME("plain");
+	SAME("%s|%d|%d|%u|%c|%x", "abc", -7, 0, 4000000000u, 'z', 0xbeefu);
+	SAME("%.*s-%zu-%lld-%llu", 3, "abcdef", (size_t)12, -9223372036854775807ll - 1, 18446744073709551615ull);
+	SAME("%.1f %5d %s %%", 2.55, 12, "rest");
+	SAME("%d", -2147483647 - 1);
+}
+
 static void text_cuts(void **state)
 {
 	char buf[8];
@@ -399,7 +414,7 @@ int main(void)
 		cmocka_unit_test(errors_have_texts), cmocka_unit_test(slices), cmocka_unit_test(objects),
 		cmocka_unit_test(broken_invariant_exits), cmocka_unit_test(hash_grows_and_finds), cmocka_unit_test(hash_of_bytes),
 		cmocka_unit_test(times_print), cmocka_unit_test(random_is_not_shared_after_fork), cmocka_unit_test(random_below_covers_all),
-		cmocka_unit_test(log_lines), cmocka_unit_test(cursors_are_sticky), cmocka_unit_test(text_cuts),
+		cmocka_unit_test(log_lines), cmocka_unit_test(cursors_are_sticky), cmocka_unit_test(text_prints), cmocka_unit_test(text_cuts),
 		cmocka_unit_test(addresses), cmocka_unit_test(counters_move),
 	};
 
