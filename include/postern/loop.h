@@ -51,6 +51,20 @@ void loop_timer_start(struct loop *l, struct loop_timer *t, int64_t after_ms, vo
 void loop_timer_stop(struct loop_timer *t);
 static inline bool loop_timer_active(const struct loop_timer *t) { return t->slot != 0; }
 
+/* ---- DNS: raw answers, asynchronous (c-ares) ---- */
+struct loop_dns;
+struct loop_dns_query;
+/** err ERR_GONE: no server gave an answer that counts. The message is borrowed. A query that calls back is done with. */
+typedef void loop_dns_cb(void *arg, int err, const uint8_t *msg, size_t n);
+/** servers: `address` or `address:port`, IPv6 in brackets; n 0: those of the system. timeout: of one server's answer. ERR_CONFIG: a server cannot be read. */
+int loop_dns_new(struct loop *l, const char *const *servers, size_t n, int timeout_ms, struct loop_dns **ret);
+/** Open queries are forgotten, their callbacks do not come (NULL is legal). */
+void loop_dns_free(struct loop_dns *d);
+/** Ask; cb comes once, maybe before this returns. */
+int loop_dns_query(struct loop_dns *d, const char *name, uint16_t type, loop_dns_cb *cb, void *arg, struct loop_dns_query **ret);
+/** The callback does not come any more (NULL is legal). */
+void loop_dns_cancel(struct loop_dns_query *q);
+
 /* ---- channels: typed datagrams (AF_UNIX SOCK_SEQPACKET) with descriptors ---- */
 #define LOOP_CHAN_MAX 65536   /* bytes of one message, header included */
 #define LOOP_CHAN_FDS 250     /* descriptors of one message */
@@ -113,7 +127,9 @@ enum loop_region {
 	REGION_MEDIA = 5,     /* media/: header of the process: applied sequence, figures */
 	REGION_RING = 6,      /* a base_ring, in `records` and `events` */
 	REGION_ENGINE = 7,    /* app/: what the engine tells of itself: state, drain, started */
-	REGION_TRACE = 8      /* the message ring (later) */
+	REGION_TRACE = 8,     /* the message ring (later) */
+	REGION_KEYS = 9,      /* media/: SRTP keys, in `keys`, which media alone maps */
+	REGION_SECRETS = 10   /* call/: what records must not hold, in `secrets`, which the engine alone maps */
 };
 
 #endif

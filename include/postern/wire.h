@@ -205,4 +205,26 @@ bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
 /** First value of the header of that name, long or compact; p NULL if absent or longer than buf; text may live in buf. */
 struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);
 
+/* ---- DNS answers (RFC 1035, 2782, 3403) ---- */
+#define WIRE_DNS_RECORDS 32            /* of one answer; more are left out */
+#define WIRE_DNS_NAME    256
+enum wire_dns_type { WIRE_DNS_A = 1, WIRE_DNS_CNAME = 5, WIRE_DNS_SOA = 6, WIRE_DNS_AAAA = 28, WIRE_DNS_SRV = 33, WIRE_DNS_NAPTR = 35 };
+struct wire_dns_record {               /* of the type that was asked for */
+	uint16_t order, preference;        /* NAPTR; SRV: priority, weight */
+	uint16_t port;                     /* SRV */
+	char flags[8], service[32];        /* NAPTR */
+	bool regexp;                       /* NAPTR: it has one, so that the replacement says nothing */
+	char name[WIRE_DNS_NAME];          /* SRV: target; NAPTR: replacement; "." is "" */
+	union base_addr addr;              /* A, AAAA; port 0 */
+};
+struct wire_dns_answer {
+	int rcode;
+	bool truncated;
+	unsigned n;
+	struct wire_dns_record rr[WIRE_DNS_RECORDS];
+	uint32_t ttl;                      /* lowest of the records and of the aliases that led to them; for none: of the SOA (RFC 2308), 0 without */
+};
+/** Records of that type at the name of the question, aliases followed. ERR_PROTO, ERR_TRUNCATED. Bounded work; a fuzz target. */
+int wire_dns_parse(const void *msg, size_t n, enum wire_dns_type type, struct wire_dns_answer *ret);
+
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "peer/names.h"
 #include "peer/plane.h"
 
 #define SOURCES_MS 50                  /* addresses that change together are taken together */
@@ -356,6 +357,7 @@ static void plane_destroy(void *obj)
 	struct peer_plane *p = obj;
 
 	peer_resolve_stop(p);
+	peer_names_free(p->names);
 	loop_timer_stop(&p->sources_timer);
 	trunks_free(p->trunk, p->ntrunks);
 	used_free(p->used, p->set ? p->set->ngroups : 0);

@@ -32,6 +32,7 @@ struct plane_trunk {
 	int64_t second;                /* that `begun` counts calls of */
 	uint32_t begun;
 	struct loop_timer resolve;
+	bool waits;                    /* for an answer of DNS */
 	bool names;                    /* some of its targets are names */
 };
 
@@ -47,6 +48,8 @@ struct peer_plane {
 	bool has_sources;
 	struct loop_timer sources_timer;
 	struct peer_names *names;      /* cache of DNS; NULL where nothing is a name */
+	char servers[640];             /* that it asks */
+	struct loop_timer batch;
 };
 
 static inline int64_t plane_now(void) { return base_mono_now().us / 1000; }
