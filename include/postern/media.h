@@ -42,6 +42,8 @@ int media_port_sockets(const union base_addr *rtp, int ret_fd[2]);
 /** Regions of the `streams` memory for a map of so many entries. */
 size_t media_slots_bytes(uint32_t nslots);
 size_t media_header_bytes(void);
+/** Region of the `keys` memory, which the media process alone maps. */
+size_t media_keys_bytes(uint32_t nslots);
 
 /* ---- what the engine wants of a slot: the whole of it each time, so that repeating is harmless ---- */
 struct media_ref { uint32_t slot; uint32_t gen; };   /* gen 0: none */
@@ -54,6 +56,7 @@ enum media_flag {
 	MEDIA_WATCH   = 16,  /* inactivity counts on this slot */
 	MEDIA_RAW     = 32   /* udptl: datagrams without RTP checks */
 };
+#define MEDIA_PTS 16
 struct media_want {
 	struct media_ref peer;         /* other end of the relay, or none yet */
 	union base_addr remote;        /* signalled RTP address; family 0: not known yet */
@@ -63,7 +66,12 @@ struct media_want {
 	uint64_t pts[2];               /* payload types agreed, as a bit set; both 0: any */
 	uint32_t clock_hz;             /* of the first format, for jitter: 8000 where unknown */
 	uint32_t rate_pps;             /* packets/s taken at most (burst 1 s); 0: 4 x nominal, 200, or 2,000 for a clock of 90,000 */
+	uint8_t suite[2];              /* enum keys_suite: of what is received, of what is sent; 0: plain. Their keys: struct media_key */
+	uint8_t npt;                   /* payload types of what is received that the peer's side knows by other numbers */
+	struct { uint8_t from, to; } pt[MEDIA_PTS];
 };
+/** Master key and salt of media_want.suite[0] (received) and [1] (sent). */
+struct media_key { uint8_t key[46]; };
 
 /* ---- engine side ---- */
 struct media_client;
@@ -91,6 +99,8 @@ int media_port_adopt(struct media_client *c, struct media_ref r, union base_addr
 unsigned media_client_sweep(struct media_client *c);
 /** Make it so. Sent at the turn's end with the others; kept until media has applied it. */
 int media_want(struct media_client *c, struct media_ref r, const struct media_want *w);
+/** The same with SRTP: the keys are copied, and wiped when media has them. The same keys again change nothing. */
+int media_want_srtp(struct media_client *c, struct media_ref r, const struct media_want *w, const struct media_key key[static 2]);
 /** Give the slot back: quarantined 30 s (less when under 10 % are free). Lazy: may be sent up to 50 ms later. */
 void media_port_close(struct media_client *c, struct media_ref r);
 unsigned media_ports_free(const struct media_client *c, unsigned realm, int family);
@@ -98,7 +108,8 @@ unsigned media_ports_free(const struct media_client *c, unsigned realm, int fami
 /* ---- figures of a slot: read from the `streams` memory by anyone who maps it ---- */
 struct media_figures {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rtcp_rx, rtcp_tx;
-	uint64_t dropped_source, dropped_format, dropped_direction, dropped_rate;
+	uint64_t dropped_source, dropped_format, dropped_direction, dropped_rate, dropped_auth;
+	bool srtp_rx, srtp_tx;
 	int64_t lost; uint64_t duplicated, reordered;
 	uint32_t jitter_ts; uint32_t clock_hz;   /* RFC 3550 A.8, in timestamp units */
 	uint32_t ssrc; uint32_t round_trip_us;
@@ -114,6 +125,7 @@ struct media_proc_params {
 	struct loop *loop;             /* control thread */
 	int chan_fd;                   /* to the engine; taken over */
 	const struct loop_shm *streams;
+	const struct loop_shm *keys;   /* NULL: plain RTP alone */
 	const struct media_map_entry *map; uint32_t nmap;
 	const int *fds;                /* 2 * nmap sockets in map order, -1 where none; borrowed for life */
 	unsigned workers;              /* 1.. */

@@ -37,8 +37,9 @@ enum app_boot_msg {
 };
 
 /** What a descriptor of SETUP or GO is. */
+#define APP_FD_MEMORIES (APP_FD_SECRETS + 1)
 enum app_fd_tag {
-	APP_FD_CALLS, APP_FD_STREAMS, APP_FD_ADMIN, APP_FD_RECORDS, APP_FD_EVENTS,  /* state memory */
+	APP_FD_CALLS, APP_FD_STREAMS, APP_FD_ADMIN, APP_FD_RECORDS, APP_FD_EVENTS, APP_FD_KEYS, APP_FD_SECRETS,  /* state memory */
 	APP_FD_MAP,          /* port map (blob) */
 	APP_FD_LISTENER,     /* SIP listeners in the document's order */
 	APP_FD_HTTP, APP_FD_CONTROL,

@@ -31,7 +31,7 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 	const struct app_sockets *so = &s->p->sockets;
 
 	h->n = 0;
-	for (int tag = APP_FD_CALLS; tag <= APP_FD_EVENTS; tag++)
+	for (int tag = APP_FD_CALLS; tag < APP_FD_MEMORIES; tag++)
 		hand(h, (enum app_fd_tag)tag, app_memory_fd(&s->p->memory, role, (enum app_fd_tag)tag));
 	if (role != APP_ADMIN)
 		hand(h, APP_FD_MAP, s->p->memory.map);

@@ -5,6 +5,7 @@
  */
 #include "app/role.h"
 #include "postern/conf.h"
+#include "postern/keys.h"
 #include "postern/media.h"
 #include "postern/peer.h"
 
@@ -12,6 +13,12 @@ static struct media_proc *proc;
 
 static int media_init(struct role *r)
 {
+	int err = keys_srtp_start();
+
+	if (err) {
+		base_log(BASE_ERROR, "media", "the SRTP library does not take our ciphers");
+		return err;
+	}
 	return r->setup.sockets == 2 * r->nmap ? 0 : ERR_WRONGSTATE;
 }
 
@@ -32,7 +39,7 @@ static int media_go(struct role *r)
 	if (r->media_taken != r->setup.sockets)
 		return ERR_WRONGSTATE;
 	return media_proc_start(&(struct media_proc_params){
-		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
+		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .keys = &r->keys, .map = r->map, .nmap = r->nmap,
 		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
 	}, &proc);
 }

@@ -21,12 +21,14 @@
 
 enum right { NONE, READ, WRITE };
 
-static const uint8_t rights[APP_FD_EVENTS + 1][APP_ROLES] = {
+static const uint8_t rights[APP_FD_MEMORIES][APP_ROLES] = {
 	[APP_FD_CALLS] =   { [APP_ENGINE] = WRITE, [APP_ADMIN] = READ },
 	[APP_FD_STREAMS] = { [APP_ENGINE] = READ, [APP_MEDIA] = WRITE, [APP_ADMIN] = READ },
 	[APP_FD_ADMIN] =   { [APP_ADMIN] = WRITE },
 	[APP_FD_RECORDS] = { [APP_ENGINE] = WRITE, [APP_ADMIN] = WRITE }, /* admin moves the tail */
 	[APP_FD_EVENTS] =  { [APP_ENGINE] = WRITE, [APP_ADMIN] = WRITE },
+	[APP_FD_KEYS] =    { [APP_MEDIA] = WRITE },
+	[APP_FD_SECRETS] = { [APP_ENGINE] = WRITE },
 };
 
 static int make_one(struct app_memory *m, enum app_fd_tag tag, const char *name, const struct loop_shm_spec *spec, size_t n)
@@ -80,6 +82,8 @@ int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_socket
 		[APP_FD_ADMIN] = { "admin", 1, { counters } },
 		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },
 		[APP_FD_EVENTS] = { "events", 1, { { REGION_RING, EVENTS_BYTES } } },
+		[APP_FD_KEYS] = { "keys", 1, { { REGION_KEYS, media_keys_bytes(sockets->nmap) } } },
+		[APP_FD_SECRETS] = { "secrets", 1, { { REGION_SECRETS, call_store_bytes(max_calls) } } },
 	};
 	int err = 0;
 

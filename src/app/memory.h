@@ -6,7 +6,7 @@
 #include "app/boot.h"
 
 struct app_memory {
-	int rw[APP_FD_EVENTS + 1], ro[APP_FD_EVENTS + 1]; /* by tag; read-only where somebody reads */
+	int rw[APP_FD_MEMORIES], ro[APP_FD_MEMORIES]; /* by tag; read-only where somebody reads */
 	int map;                           /* port map */
 };
 

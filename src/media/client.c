@@ -11,6 +11,7 @@
 #include "media/cmd.h"
 #include "media/pool.h"
 #include "media/slot.h"
+#include "postern/keys.h"
 #include "postern/loop.h"
 
 #define LAZY_MS 50             /* closes wait that long for company */
@@ -25,6 +26,7 @@ struct want_cell {
 	bool taken, close;
 	bool any;                      /* close whatever generation it has */
 	struct media_want want;
+	struct media_key key[2];       /* zeroed where there are none, or media has them */
 };
 
 struct media_client {
@@ -48,6 +50,8 @@ struct media_client {
 static void cell_unlink(struct want_cell *c)
 {
 	list_del(&c->node);
+	if (c->want.suite[0] | c->want.suite[1])
+		keys_wipe(c->key, sizeof(c->key));
 }
 
 static void drop_applied(struct media_client *c)
@@ -76,18 +80,23 @@ static int flush_one(struct media_client *c)
 {
 	struct writer w = writer_on(c->body, sizeof(c->body));
 	struct list_node *n;
+	unsigned secret = 0;
 	int err;
 
 	for (n = c->unsent.next; n != &c->unsent && wr_len(&w) < FLUSH_BYTES - MEDIA_CMD_MAX; n = n->next) {
 		struct want_cell *cell = container_of(n, struct want_cell, node);
 		struct media_cmd cmd = { ++c->seq, cell->close ? MEDIA_OP_CLOSE : MEDIA_OP_WANT,
-			{ (uint32_t)(cell - c->cell), cell->any ? 0 : cell->gen }, cell->want };
+			{ (uint32_t)(cell - c->cell), cell->any ? 0 : cell->gen }, cell->want, { cell->key[0], cell->key[1] } };
 
 		cell->seq = c->seq;
 		media_cmd_print(&w, &cmd);
+		keys_wipe(cmd.key, sizeof(cmd.key));
+		secret |= cell->want.suite[0] | cell->want.suite[1];
 	}
 	must(!w.bad);
 	err = loop_chan_send(c->chan, MEDIA_MSG_COMMANDS, 0, (struct slice){ (char *)c->body, wr_len(&w) }, NULL, 0);
+	if (secret)
+		keys_wipe(c->body, wr_len(&w));
 	if (err)
 		return err; /* sequences that were not sent are simply not used */
 	while (c->unsent.next != n) {
@@ -122,11 +131,13 @@ static void turn_end(void *arg)
 
 	if (c->hurry)
 		flush(c);
+	else if (!list_empty(&c->sent))
+		drop_applied(c);
 }
 
 static void cell_push(struct media_client *c, uint32_t slot)
 {
-	cell_unlink(&c->cell[slot]);
+	list_del(&c->cell[slot].node);
 	c->cell[slot].seq = 0;
 	list_add_tail(&c->unsent, &c->cell[slot].node);
 }
@@ -259,6 +270,8 @@ void media_client_free(struct media_client *c)
 	loop_timer_stop(&c->lazy);
 	loop_chan_close(c->chan);
 	media_pool_free(c->pool);
+	if (c->cell)
+		keys_wipe(c->cell, c->nmap * sizeof(*c->cell));
 	free(c->cell);
 	free(c);
 }
@@ -359,11 +372,19 @@ static struct want_cell *cell_of(struct media_client *c, struct media_ref r)
 
 int media_want(struct media_client *c, struct media_ref r, const struct media_want *w)
 {
+	static const struct media_key none[2];
+
+	return media_want_srtp(c, r, w, none);
+}
+
+int media_want_srtp(struct media_client *c, struct media_ref r, const struct media_want *w, const struct media_key key[static 2])
+{
 	struct want_cell *cell = cell_of(c, r);
 
 	if (!cell)
 		return ERR_NOTFOUND;
 	cell->want = *w;
+	memcpy(cell->key, key, sizeof(cell->key));
 	cell_push(c, r.slot);
 	c->hurry = true;
 	return 0;
@@ -377,6 +398,7 @@ void media_port_close(struct media_client *c, struct media_ref r)
 		return;
 	cell->taken = false;
 	cell->close = true;
+	keys_wipe(cell->key, sizeof(cell->key));
 	media_pool_give(c->pool, r.slot, base_mono_now());
 	cell_push(c, r.slot);
 	flush_later(c, LAZY_MS);

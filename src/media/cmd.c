@@ -2,6 +2,8 @@
 /* media/cmd: messages between the engine's client and the media process. Codec on memory only. */
 #include "media/cmd.h"
 
+#include "postern/keys.h"
+
 static void addr_print(struct writer *w, const union base_addr *a)
 {
 	switch (a->sa.sa_family) {
@@ -71,6 +73,36 @@ void media_cmd_print(struct writer *w, const struct media_cmd *c)
 	wr_u64(w, c->want.pts[1]);
 	wr_u32(w, c->want.clock_hz);
 	wr_u32(w, c->want.rate_pps);
+	wr_u8(w, c->want.npt);
+	for (int i = 0; i < c->want.npt; i++) {
+		wr_u8(w, c->want.pt[i].from);
+		wr_u8(w, c->want.pt[i].to);
+	}
+	for (int i = 0; i < 2; i++) {
+		wr_u8(w, c->want.suite[i]);
+		wr_bytes(w, c->key[i].key, keys_suite_bytes((enum keys_suite)c->want.suite[i]));
+	}
+}
+
+static void srtp_parse(struct reader *r, struct media_cmd *c)
+{
+	c->want.npt = rd_u8(r);
+	if (c->want.npt > MEDIA_PTS)
+		r->bad = true;
+	for (int i = 0; !r->bad && i < c->want.npt; i++) {
+		c->want.pt[i].from = rd_u8(r) & 127;
+		c->want.pt[i].to = rd_u8(r) & 127;
+	}
+	for (int i = 0; !r->bad && i < 2; i++) {
+		struct slice key;
+
+		c->want.suite[i] = rd_u8(r);
+		key = rd_bytes(r, keys_suite_bytes((enum keys_suite)c->want.suite[i]));
+		if (c->want.suite[i] >= KEYS_SUITES)
+			r->bad = true;
+		if (!r->bad && key.n)
+			memcpy(c->key[i].key, key.p, key.n);
+	}
 }
 
 bool media_cmd_next(struct reader *r, struct media_cmd *ret, bool *bad)
@@ -94,6 +126,7 @@ bool media_cmd_next(struct reader *r, struct media_cmd *ret, bool *bad)
 		ret->want.pts[1] = rd_u64(r);
 		ret->want.clock_hz = rd_u32(r);
 		ret->want.rate_pps = rd_u32(r);
+		srtp_parse(r, ret);
 	} else if (ret->op != MEDIA_OP_CLOSE) {
 		r->bad = true;
 	}

@@ -12,13 +12,14 @@ enum media_msg_type {
 	MEDIA_MSG_INACTIVE = 4         /* media -> engine: {u32 slot, u32 gen} ... */
 };
 enum media_op { MEDIA_OP_WANT = 1, MEDIA_OP_CLOSE = 2 };
-#define MEDIA_CMD_MAX 160              /* bytes of one record at most */
+#define MEDIA_CMD_MAX 288              /* bytes of one record at most */
 
 struct media_cmd {
 	uint64_t seq;
 	enum media_op op;
 	struct media_ref ref;          /* CLOSE with gen 0: whatever generation it has */
 	struct media_want want;
+	struct media_key key[2];
 };
 
 void media_cmd_print(struct writer *w, const struct media_cmd *c);

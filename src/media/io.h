@@ -9,6 +9,7 @@
 #include "media/relay.h"
 
 #define MEDIA_PACKET_MAX 2048
+#define MEDIA_PACKET_ROOM KEYS_SRTP_TRAILER /* behind each packet */
 
 struct media_io;
 struct media_io_counts { uint64_t received, sent, send_failed, oversize; };

@@ -13,7 +13,7 @@
 #include "media/io.h"
 
 #define WAKE UINT32_MAX
-#define ARENA (MEDIA_BATCH * MEDIA_PACKET_MAX)
+#define ARENA (MEDIA_BATCH * (MEDIA_PACKET_MAX + 64))
 
 struct media_io {
 	int ep, wake;
@@ -21,7 +21,7 @@ struct media_io {
 	uint32_t nslots;
 	struct media_io_counts counts;
 	struct epoll_event ev[MEDIA_BATCH];
-	uint8_t arena[ARENA]; /* packets close to each other: a batch of speech fits the first cache */
+	uint8_t arena[ARENA] __attribute__((aligned(64))); /* packets close to each other: a batch of speech fits the first cache */
 };
 
 int media_io_open(const int *fds, uint32_t nslots, struct media_io **ret)
@@ -97,7 +97,7 @@ int media_io_recv(struct media_io *io, int wait_ms, struct media_in *ret, int *r
 		in->rtcp = key & 1;
 		in->p = at;
 		in->n = (uint32_t)n;
-		at += ((size_t)n + 63) & ~(size_t)63;
+		at += ((size_t)n + MEDIA_PACKET_ROOM + 63) & ~(size_t)63;
 		got++;
 	}
 	*ret_ready = ready > 0 ? ready : 0;

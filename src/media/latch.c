@@ -62,6 +62,8 @@ static enum media_verdict latch_other(struct media_latch *l, const union base_ad
 {
 	int64_t silence_us = 0;
 
+	if (pkt.proven)
+		return MEDIA_MOVED; /* whoever has the key is the peer, wherever it is now */
 	if (l->state == MEDIA_LATCH_MOVED)
 		silence_us = now_us - l->moved_us < MEDIA_LATCH_PRIORITY_US ? MEDIA_LATCH_MOVED_SILENCE_US : MEDIA_LATCH_SILENCE_US;
 	else if (l->state != MEDIA_LATCH_NONE)

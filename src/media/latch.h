@@ -31,7 +31,7 @@ struct media_latch {
 };
 
 /* What of a packet matters. `raw` has no sequence: any packet is consistent with its predecessor. */
-struct media_probe { uint32_t ssrc; uint16_t seq; bool raw; };
+struct media_probe { uint32_t ssrc; uint16_t seq; bool raw; bool proven; /* authentic, and ahead of all before */ };
 
 enum media_verdict { MEDIA_REFUSE, MEDIA_ACCEPT, MEDIA_MOVED /* accepted, and the latch is new: aim anew */ };
 

@@ -22,6 +22,7 @@ struct media_proc {
 	struct media_table *table;
 	struct media_header *header;
 	struct media_flow *flows;
+	struct media_slot_keys *keys;
 	struct media_own *own;
 	unsigned nworkers;
 	struct media_worker *worker[WORKERS_MAX];
@@ -84,6 +85,7 @@ static void proc_message(void *arg, struct loop_msg *msg)
 static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 {
 	struct media_slot *slots;
+	size_t nkeys = 0;
 	uint32_t n;
 	int err = media_slots_find(p->streams, &m->header, &slots, &n);
 
@@ -94,6 +96,12 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 		return err;
 	MEDIA_SET(m->header->workers, m->nworkers);
 	MEDIA_ADD(m->header->starts, 1);
+	if (p->keys) {
+		m->keys = loop_shm_region(p->keys, REGION_KEYS, &nkeys);
+		if (!m->keys || nkeys < media_keys_bytes(p->nmap))
+			return ERR_TORN;
+		media_table_keys(m->table, m->keys);
+	}
 	m->flows = aligned_alloc(64, (p->nmap + 1) * sizeof(*m->flows));
 	if (!m->flows)
 		return -ENOMEM;
@@ -104,7 +112,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 static int proc_workers(struct media_proc *m, const struct media_proc_params *p)
 {
 	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds,
-		.own = m->own, .gather = p->gather };
+		.own = m->own, .keys = m->keys, .gather = p->gather };
 	struct media_header *h;
 	uint32_t n;
 	int err = media_slots_find(p->streams, &h, &wp.slots, &n);

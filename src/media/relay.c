@@ -11,6 +11,7 @@
 #include "media/seq.h"
 #include "postern/wire.h"
 
+#define SWEEP_US 1000000
 #define RATE_DEFAULT_PPS 200       /* 4 x 50 */
 #define RATE_VIDEO_PPS 2000
 #define PT_COMFORT_NOISE 13        /* sent by many who did not negotiate it (RFC 3389) */
@@ -151,6 +152,14 @@ static bool remote_usable(const struct media_relay *r, const struct media_flow *
 	return !media_ref_ok(w->peer) || w->peer.slot >= r->nslots || !base_addr_eq(&w->remote, &r->map[w->peer.slot].addr);
 }
 
+static void renumber_load(struct media_flow *f, const struct media_want *w)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(f->pt_out); i++)
+		f->pt_out[i] = (uint8_t)i;
+	for (unsigned i = 0; i < w->npt && i < MEDIA_PTS; i++)
+		f->pt_out[w->pt[i].from & 127] = w->pt[i].to & 127;
+}
+
 static void flow_load(struct media_relay *r, struct media_flow *f)
 {
 	static const union base_addr nowhere;
@@ -166,6 +175,8 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 		f->sr_us = 0;
 		f->bucket_us = 0;
 	}
+	if (f->gen != sw.gen || !sw.open)
+		media_srtp_drop(f);
 	f->gen = sw.gen;
 	f->open = sw.gen && sw.open;
 	if (!f->open)
@@ -182,6 +193,12 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 	if (!first && memcmp(&f->remote_rtcp, &w->remote_rtcp, sizeof(f->remote_rtcp)))
 		f->rtcp_learned = false; /* signalling knows better now */
 	f->remote_rtcp = w->remote_rtcp;
+	media_srtp_load(r, f, &sw, f->seen);
+	f->renumber = w->npt > 0;
+	if (f->renumber)
+		renumber_load(f, w);
+	if (f->peer_ref.slot != w->peer.slot || f->peer_ref.gen != w->peer.gen)
+		f->out_version = 0;
 	f->peer_ref = w->peer;
 	f->peer = NULL;
 	if (media_ref_ok(w->peer) && w->peer.slot < r->nslots && w->peer.slot % r->workers == r->index)
@@ -223,6 +240,14 @@ static const union base_addr *foreign_target(struct media_relay *r, const struct
 	return to;
 }
 
+static void out_load(struct media_relay *r, struct media_flow *f, struct media_slot *s)
+{
+	struct media_slot_want w;
+	uint32_t version = media_slot_take(s, &w);
+
+	media_srtp_load_out(r, f, &w, version);
+}
+
 static bool relay_pass(struct media_relay *r, struct media_flow *f, const struct media_in *in, struct media_out *out)
 {
 	struct media_flow *p = f->peer;
@@ -244,19 +269,27 @@ static bool relay_pass(struct media_relay *r, struct media_flow *f, const struct
 			return false;
 		s = &r->slots[f->peer_ref.slot];
 	}
+	if (!in->rtcp && !(flags & MEDIA_TX))
+		return false;
+	out->p = in->p;
+	out->n = in->n;
+	if (__builtin_expect(MEDIA_GET(s->version) != f->out_version, 0))
+		out_load(r, f, s);
+	if (f->renumber && !in->rtcp)
+		in->p[1] = (uint8_t)((in->p[1] & 0x80) | f->pt_out[in->p[1] & 127]);
+	if (f->tx_secure && !(flags & MEDIA_RAW) && !media_srtp_seal(r, f, in->p, &out->n, in->rtcp)) {
+		r->unsealed++;
+		return false;
+	}
 	if (in->rtcp) {
 		MEDIA_ADD(s->rtcp_tx, 1);
 	} else {
-		if (!(flags & MEDIA_TX))
-			return false;
 		MEDIA_ADD(s->tx_packets, 1);
 		MEDIA_ADD(s->tx_bytes, in->n);
 	}
 	r->forwarded++;
 	out->slot = f->peer_ref.slot;
 	out->rtcp = in->rtcp && !(flags & MEDIA_MUX);
-	out->p = in->p;
-	out->n = in->n;
 	return true;
 }
 
@@ -272,15 +305,30 @@ static bool rtcp_source_ok(struct media_flow *f, const union base_addr *from, in
 		return false;
 	if (!signalled && !(rtp->sa.sa_family && base_addr_same_host(rtp, from)))
 		return false;
-	if (!signalled && !same && f->rtcp_learned && now_us - f->rtcp_source_us < MEDIA_LATCH_RTCP_SILENCE_US)
-		return false;
+	return signalled || same || !f->rtcp_learned || now_us - f->rtcp_source_us >= MEDIA_LATCH_RTCP_SILENCE_US;
+}
+
+static void rtcp_source_learn(struct media_flow *f, const union base_addr *from, int64_t now_us)
+{
 	f->rtcp_source_us = now_us;
-	if (!same) {
-		f->rtcp_source = *from;
-		f->rtcp_learned = true;
-		flow_aim(f);
-	}
-	return true;
+	if (f->rtcp_learned && media_addr_same(&f->rtcp_source, from))
+		return;
+	f->rtcp_source = *from;
+	f->rtcp_learned = true;
+	flow_aim(f);
+}
+
+/* SRTCP is opened in place; plain passes. */
+static bool rtcp_open(struct media_relay *r, struct media_flow *f, struct media_in *in, bool trusted)
+{
+	bool newer;
+
+	if (!f->rx_secure || f->flags & MEDIA_RAW)
+		return true;
+	if (media_srtp_open(r, f, in->p, &in->n, true, trusted, &newer))
+		return true;
+	MEDIA_ADD(f->s->dropped_auth, 1);
+	return false;
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -324,8 +372,9 @@ static bool rtcp_read(struct media_relay *r, struct media_flow *f, const struct 
 	return !bad;
 }
 
-static bool relay_rtcp(struct media_relay *r, struct media_flow *f, const struct media_in *in, struct media_out *out)
+static bool relay_rtcp(struct media_relay *r, struct media_flow *f, const struct media_in *came, struct media_out *out)
 {
+	struct media_in copy = *came, *in = &copy;
 	struct media_slot *s = f->s;
 
 	if (!(f->flags & MEDIA_RAW) && !wire_is_rtcp(in->p, in->n)) {
@@ -336,6 +385,9 @@ static bool relay_rtcp(struct media_relay *r, struct media_flow *f, const struct
 		MEDIA_ADD(s->dropped_source, 1);
 		return false;
 	}
+	if (!rtcp_open(r, f, in, f->rtcp_learned && media_addr_same(&f->rtcp_source, &in->from)))
+		return false;
+	rtcp_source_learn(f, &in->from, r->now_us);
 	if (!(f->flags & MEDIA_RAW) && !rtcp_read(r, f, in)) {
 		MEDIA_ADD(s->dropped_format, 1);
 		return false;
@@ -355,6 +407,8 @@ static bool relay_muxed(struct media_relay *r, struct media_flow *f, const struc
 		MEDIA_ADD(f->s->dropped_source, 1);
 		return false;
 	}
+	if (!rtcp_open(r, f, &rtcp, true))
+		return false;
 	if (!rtcp_read(r, f, &rtcp)) {
 		MEDIA_ADD(f->s->dropped_format, 1);
 		return false;
@@ -381,9 +435,9 @@ static bool rate_ok(struct media_flow *f, int64_t now_us)
 	return true;
 }
 
-static bool rtp_latch(struct media_relay *r, struct media_flow *f, const struct media_in *in, const struct wire_rtp *h)
+static bool rtp_latch(struct media_relay *r, struct media_flow *f, const struct media_in *in, const struct wire_rtp *h, bool proven)
 {
-	struct media_probe probe = { h->ssrc, h->seq, f->flags & MEDIA_RAW };
+	struct media_probe probe = { h->ssrc, h->seq, f->flags & MEDIA_RAW, proven };
 	enum media_verdict v = media_latch_packet(&f->latch, &in->from, probe, r->now_us, own_source, r->own);
 
 	if (v == MEDIA_REFUSE) {
@@ -409,6 +463,62 @@ static bool rtp_plausible(const struct media_flow *f, const struct media_in *in,
 	return f->any_pt || f->pts[h->pt >> 6] >> (h->pt & 63) & 1;
 }
 
+/* It is plausible and comes from whom it should. */
+static bool rtp_take(struct media_relay *r, struct media_flow *f, const struct media_in *in, const struct wire_rtp *h, struct media_out *out)
+{
+	struct media_slot *s = f->s;
+
+	MEDIA_SET(s->last_rtp_us, r->now_us);
+	if (!(f->flags & MEDIA_RAW))
+		media_seq_packet(&s->seq, h->ssrc, h->seq, h->ts, (uint32_t)((uint64_t)r->now_us * f->clock_hz / 1000000));
+	if (!(f->flags & MEDIA_RX)) {
+		MEDIA_ADD(s->dropped_direction, 1);
+		return false;
+	}
+	MEDIA_ADD(s->rx_packets, 1);
+	MEDIA_ADD(s->rx_bytes, in->n);
+	return relay_pass(r, f, in, out);
+}
+
+/* SRTP: only what authenticates may latch, and is looked at; its padding is encrypted until then. */
+static bool relay_srtp(struct media_relay *r, struct media_flow *f, const struct media_in *came, struct media_out *out)
+{
+	struct media_in in = *came;
+	bool settled = media_latch_settled(&f->latch, &in.from), newer = false;
+	struct media_slot *s = f->s;
+	struct wire_rtp h;
+	uint8_t pt;
+
+	if (in.n < 12 || (in.p[0] & 0xc0) != 0x80) {
+		MEDIA_ADD(s->dropped_format, 1);
+		return false;
+	}
+	pt = in.p[1] & 0x7f;
+	if (!f->any_pt && !(f->pts[pt >> 6] >> (pt & 63) & 1)) {
+		MEDIA_ADD(s->dropped_format, 1);
+		return false;
+	}
+	if (settled && !rate_ok(f, r->now_us)) {
+		MEDIA_ADD(s->dropped_rate, 1);
+		return false;
+	}
+	if (!media_srtp_open(r, f, in.p, &in.n, false, settled, &newer)) {
+		MEDIA_ADD(s->dropped_auth, 1);
+		return false;
+	}
+	if (!rtp_plausible(f, &in, &h)) {
+		MEDIA_ADD(s->dropped_format, 1);
+		return false;
+	}
+	if (settled) {
+		f->latch.last_us = r->now_us;
+		f->latch.ncandidates = 0;
+	} else if (!rtp_latch(r, f, &in, &h, newer)) {
+		return false;
+	}
+	return rtp_take(r, f, &in, &h, out);
+}
+
 bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct media_out *out)
 {
 	struct media_flow *f = &r->flows[in->slot];
@@ -424,6 +534,8 @@ bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct
 		return relay_rtcp(r, f, in, out);
 	if (f->flags & MEDIA_MUX && wire_is_rtcp(in->p, in->n))
 		return relay_muxed(r, f, in, out);
+	if (f->rx_secure && !(f->flags & MEDIA_RAW))
+		return relay_srtp(r, f, in, out);
 	if (!rtp_plausible(f, in, &h)) {
 		MEDIA_ADD(s->dropped_format, 1);
 		return false;
@@ -431,21 +543,33 @@ bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct
 	if (__builtin_expect(media_latch_settled(&f->latch, &in->from), 1)) {
 		f->latch.last_us = r->now_us;
 		f->latch.ncandidates = 0;
-	} else if (!rtp_latch(r, f, in, &h)) {
+	} else if (!rtp_latch(r, f, in, &h, false)) {
 		return false;
 	}
 	if (!rate_ok(f, r->now_us)) {
 		MEDIA_ADD(s->dropped_rate, 1);
 		return false;
 	}
-	MEDIA_SET(s->last_rtp_us, r->now_us);
-	if (!(f->flags & MEDIA_RAW))
-		media_seq_packet(&s->seq, h.ssrc, h.seq, h.ts, (uint32_t)((uint64_t)r->now_us * f->clock_hz / 1000000));
-	if (!(f->flags & MEDIA_RX)) {
-		MEDIA_ADD(s->dropped_direction, 1);
-		return false;
+	return rtp_take(r, f, in, &h, out);
+}
+
+/* ---- sessions of slots that are closed ---- */
+
+void media_relay_sweep(struct media_relay *r)
+{
+	struct list_node *n, *next;
+
+	if (!r->secure.next || r->now_us - r->swept_us < SWEEP_US)
+		return;
+	r->swept_us = r->now_us;
+	for (n = r->secure.next; n != &r->secure; n = next) {
+		next = n->next;
+		flow_fresh(r, container_of(n, struct media_srtp, node)->flow);
 	}
-	MEDIA_ADD(s->rx_packets, 1);
-	MEDIA_ADD(s->rx_bytes, in->n);
-	return relay_pass(r, f, in, out);
+}
+
+void media_relay_fini(struct media_relay *r)
+{
+	while (r->secure.next && !list_empty(&r->secure))
+		media_srtp_drop(container_of(r->secure.next, struct media_srtp, node)->flow);
 }

@@ -8,6 +8,7 @@
 
 #include "media/latch.h"
 #include "media/slot.h"
+#include "media/srtp.h"
 
 struct media_own;                      /* set of our own ports */
 int media_own_new(const struct media_map_entry *map, uint32_t nmap, struct media_own **ret);
@@ -19,10 +20,11 @@ struct media_flow {                    /* what each packet needs comes first */
 	struct media_slot *s;
 	uint32_t seen;                 /* version of the want that is loaded; 0: none yet */
 	uint32_t gen;
-	bool open, any_pt, rtcp_learned;
+	bool open, any_pt, rtcp_learned, rx_secure, tx_secure, renumber;
 	uint32_t flags;
 	struct media_ref peer_ref;
 	struct media_flow *peer;       /* NULL: none, or with another worker */
+	uint32_t out_version;          /* of the peer's want that tx_secure was taken from; 0: none */
 	uint32_t clock_hz, rate_pps;
 	int64_t tokens;                /* millionths of a packet */
 	union base_addr to[2];         /* where RTP and RTCP go; family 0: nowhere */
@@ -33,6 +35,9 @@ struct media_flow {                    /* what each packet needs comes first */
 	int64_t sr_us;
 	int64_t rtcp_source_us;
 	union base_addr remote_rtcp, rtcp_source;
+	struct media_srtp *srtp;       /* sessions; NULL: none yet */
+	uint32_t rx_version, rx_loaded, out_loaded; /* wants whose keys are due, and that the sessions have */
+	uint8_t pt_out[128];           /* payload types as the peer's side knows them, where `renumber` */
 	struct media_latch latch;      /* its candidates come last */
 } __attribute__((aligned(64)));
 
@@ -48,8 +53,11 @@ struct media_relay {                   /* of one worker */
 	uint32_t nslots;
 	unsigned index, workers;
 	const struct media_own *own;
+	const struct media_slot_keys *keys; /* NULL: plain RTP alone */
+	struct list_node secure;       /* flows with sessions */
+	int64_t swept_us;
 	int64_t now_us;                /* of this batch */
-	uint64_t forwarded, idle, foul, latched;
+	uint64_t forwarded, idle, foul, latched, unsealed;
 	union base_addr spare[MEDIA_BATCH]; /* destinations of slots of other workers, of this batch */
 	unsigned nspare;
 };
@@ -64,6 +72,10 @@ void media_relay_init(struct media_relay *r);
 bool media_relay_packet(struct media_relay *r, const struct media_in *in, struct media_out *out);
 /** Before a batch: its time, and the room for its addresses. */
 static inline void media_relay_batch(struct media_relay *r, int64_t now_us) { r->now_us = now_us; r->nspare = 0; }
+/** Now and then: let go of the sessions of slots that were closed and get no packet any more. */
+void media_relay_sweep(struct media_relay *r);
+/** Let go of all sessions. */
+void media_relay_fini(struct media_relay *r);
 /** Is the slot open by memory? Thread: any. */
 bool media_relay_is_open(const struct media_slot *s);
 

@@ -14,6 +14,11 @@ size_t media_header_bytes(void)
 	return sizeof(struct media_header);
 }
 
+size_t media_keys_bytes(uint32_t nslots)
+{
+	return (nslots + 1) * sizeof(struct media_slot_keys);
+}
+
 size_t media_slots_bytes(uint32_t nslots)
 {
 	return nslots * sizeof(struct media_slot);
@@ -61,6 +66,13 @@ uint32_t media_slot_take(const struct media_slot *s, struct media_slot_want *ret
 		if (MEDIA_GET(s->version) == v)
 			return v;
 	}
+}
+
+bool media_slot_key_take(const struct media_slot *s, const struct media_slot_keys *k, uint32_t version, int dir, struct media_slot_key *ret)
+{
+	memcpy(ret, &k->dir[version & 1][dir], sizeof(*ret));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return MEDIA_GET(s->version) == version;
 }
 
 void media_slot_reset(struct media_slot *s, uint32_t gen)
@@ -146,6 +158,7 @@ static void figures_read(const struct media_slot *s, struct media_figures *f)
 	f->dropped_format = MEDIA_GET(s->dropped_format);
 	f->dropped_direction = MEDIA_GET(s->dropped_direction);
 	f->dropped_rate = MEDIA_GET(s->dropped_rate);
+	f->dropped_auth = MEDIA_GET(s->dropped_auth);
 	f->lost = MEDIA_GET(q->lost_before);
 	if (received)
 		f->lost += (int64_t)(uint32_t)(MEDIA_GET(q->max) - MEDIA_GET(q->base) + 1) - (int64_t)received;
@@ -181,6 +194,8 @@ int media_figures_get(const struct loop_shm *streams, struct media_ref r, struct
 			f.source = a.source;
 		}
 	}
+	f.srtp_rx = w.want.suite[0] != 0;
+	f.srtp_tx = w.want.suite[1] != 0;
 	f.clock_hz = w.want.clock_hz ? w.want.clock_hz : 8000;
 	*ret = f;
 	return 0;

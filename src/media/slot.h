@@ -7,9 +7,10 @@
 #ifndef MEDIA_SLOT_H
 #define MEDIA_SLOT_H
 
+#include "postern/keys.h"
 #include "postern/media.h"
 
-#define MEDIA_MAGIC 0x504d4431u   /* layout of header and slots: raise it with every change */
+#define MEDIA_MAGIC 0x504d4432u   /* layout of header and slots: raise it with every change */
 
 /* Fields with one writer and readers in other threads or processes. */
 #define MEDIA_GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -26,6 +27,7 @@ struct media_slot_want {               /* multiple of 8 bytes: copied by words *
 	uint32_t open;
 	int64_t since_us;              /* when the last want that changed it was applied */
 	struct media_want want;
+	uint32_t epoch, pad;           /* rises where the rollover counters of what is received begin anew */
 };
 _Static_assert(sizeof(struct media_slot_want) % 8 == 0, "copied by words");
 
@@ -58,6 +60,20 @@ struct media_seq {
 };
 #define MEDIA_SEQ_NO_BAD 0x10000u
 
+/* SRTP indices of one direction of a slot: of what is received by its owner, of what is sent by the owner of its peer */
+struct media_slot_srtp {
+	uint32_t gen, epoch;           /* that they belong to; gen 0: being made anew */
+	struct keys_srtp_state state;
+};
+
+/* The `keys` memory: two buffers per slot, the lowest bit of the slot's version names the valid one. */
+struct media_slot_key {
+	uint32_t serial;               /* rises with each new key; 0: never had one */
+	uint8_t suite, pad;
+	struct media_key key;
+};
+struct media_slot_keys { struct media_slot_key dir[2][2]; }; /* [buffer][received, sent] */
+
 struct media_slot {
 	/* written by the control thread */
 	uint32_t version;
@@ -66,12 +82,14 @@ struct media_slot {
 	int64_t last_rtp_us, last_rtcp_us; /* monotonic; 0: never */
 	uint64_t rx_packets, rx_bytes;
 	struct media_seq seq;
-	uint64_t rtcp_rx, dropped_source, dropped_format, dropped_direction, dropped_rate;
+	uint64_t rtcp_rx, dropped_source, dropped_format, dropped_direction, dropped_rate, dropped_auth;
 	uint32_t round_trip_us, addrs_lock;
 	struct media_slot_addrs addrs;
+	struct media_slot_srtp srtp_rx;
 	/* written by the worker that owns the peer */
 	uint64_t tx_packets __attribute__((aligned(64)));
 	uint64_t tx_bytes, rtcp_tx;
+	struct media_slot_srtp srtp_tx;
 	/* written by the control thread */
 	struct media_slot_want want[2] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
@@ -83,6 +101,8 @@ void media_words_store(void *to, const void *from, size_t n);
 
 /** Publish a want: the buffer that is not valid now, then the version. Thread: control. */
 void media_slot_put(struct media_slot *s, const struct media_slot_want *w);
+/** Key of one direction as it goes with the want of that version; false: it is no more valid. Thread: any of the media process. */
+bool media_slot_key_take(const struct media_slot *s, const struct media_slot_keys *k, uint32_t version, int dir, struct media_slot_key *ret);
 /** A whole want and its version. Thread: any. */
 uint32_t media_slot_take(const struct media_slot *s, struct media_slot_want *ret);
 /** Begin anew for a generation. Thread: the owning worker. */

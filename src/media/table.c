@@ -16,6 +16,7 @@ struct table_cell {
 struct media_table {
 	struct media_header *h;
 	struct media_slot *slots;
+	struct media_slot_keys *keys;
 	uint32_t n, nwatched;
 	uint32_t *watched;
 	struct table_cell *cell;
@@ -97,33 +98,94 @@ static bool cmd_stale(const struct media_slot_want *now, const struct media_cmd 
 	return c->ref.gen == now->gen ? !now->open : (int32_t)(c->ref.gen - now->gen) < 0;
 }
 
+void media_table_keys(struct media_table *t, struct media_slot_keys *keys)
+{
+	t->keys = keys;
+}
+
+/*
+ * Keys of the next want into the buffer that its version will name. A key that is the same keeps its serial, and so its session.
+ * @return bit 0: another one for what is received, bit 1: for what is sent
+ */
+static unsigned keys_next(struct media_table *t, const struct media_cmd *c, uint32_t version)
+{
+	const struct media_slot_key *now = t->keys[c->ref.slot].dir[version & 1];
+	struct media_slot_key *next = t->keys[c->ref.slot].dir[(version + 1) & 1];
+	unsigned changed = 0;
+
+	for (int d = 0; d < 2; d++) {
+		next[d] = now[d];
+		if (c->want.suite[d] == now[d].suite && !memcmp(&c->key[d], &now[d].key, sizeof(now[d].key)))
+			continue;
+		changed |= 1u << d;
+		next[d].serial = now[d].serial + 1 ? now[d].serial + 1 : 1;
+		next[d].suite = c->want.suite[d];
+		next[d].key = c->key[d];
+	}
+	return changed;
+}
+
+/* The buffer that the want before named is of no more use; readers look at the version again after they copied. */
+static void keys_forget(struct media_table *t, uint32_t slot, uint32_t version, bool all)
+{
+	struct media_slot_key *k = t->keys[slot].dir[(version + 1) & 1];
+
+	for (int d = 0; d < 2; d++)
+		keys_wipe(&k[d].key, sizeof(k[d].key));
+	for (int d = 0; all && d < 2; d++) {
+		k = &t->keys[slot].dir[version & 1][d];
+		keys_wipe(&k->key, sizeof(k->key));
+		k->suite = 0;
+	}
+}
+
+static void table_put(struct media_table *t, const struct media_cmd *c, const struct media_slot_want *now, uint32_t version, int64_t now_us)
+{
+	struct media_slot_want next = *now;
+	unsigned changed = 0;
+
+	if (c->op == MEDIA_OP_WANT) {
+		next.gen = c->ref.gen;
+		next.open = 1;
+		next.want = c->want;
+		if (t->keys)
+			changed = keys_next(t, c, version);
+		/* another key from another address: another sender, whose counter begins at 0 (RFC 3711 section 3.3.1) */
+		if (changed & 1 && memcmp(&next.want.remote, &now->want.remote, sizeof(now->want.remote)))
+			next.epoch++;
+	} else {
+		next.open = 0;
+		if (t->keys)
+			memcpy(t->keys[c->ref.slot].dir[(version + 1) & 1], t->keys[c->ref.slot].dir[version & 1], sizeof(t->keys->dir[0]));
+	}
+	if (!changed && !memcmp(&next, now, sizeof(next))) {
+		if (t->keys && c->op == MEDIA_OP_WANT)
+			keys_forget(t, c->ref.slot, version, false);
+		return;
+	}
+	next.since_us = now_us;
+	media_slot_put(&t->slots[c->ref.slot], &next);
+	if (t->keys)
+		keys_forget(t, c->ref.slot, version + 1, !next.open);
+	table_watch(t, c->ref.slot, want_watched(&next));
+}
+
 static void table_command(struct media_table *t, const struct media_cmd *c, int64_t now_us)
 {
-	struct media_slot_want now, next;
+	struct media_slot_want now;
+	uint32_t version;
 
-	if (c->ref.slot >= t->n) {
+	if (c->ref.slot >= t->n || (!t->keys && (c->want.suite[0] | c->want.suite[1]))) {
 		base_count(COUNTER_MEDIA_CMD_BAD);
 		return;
 	}
-	media_slot_take(&t->slots[c->ref.slot], &now);
+	version = media_slot_take(&t->slots[c->ref.slot], &now);
 	if (cmd_stale(&now, c)) {
 		base_count(COUNTER_MEDIA_CMD_STALE);
 		return;
 	}
 	base_count(COUNTER_MEDIA_CMD_APPLIED);
-	next = now;
-	if (c->op == MEDIA_OP_WANT) {
-		next.gen = c->ref.gen;
-		next.open = 1;
-		next.want = c->want;
-	} else {
-		next.open = 0;
-	}
-	if (!memcmp(&next, &now, sizeof(now)))
-		return;
-	next.since_us = now_us;
-	media_slot_put(&t->slots[c->ref.slot], &next);
-	table_watch(t, c->ref.slot, want_watched(&next));
+	table_put(t, c, &now, version, now_us);
 }
 
 void media_table_apply(struct media_table *t, struct slice body, int64_t now_us)
@@ -136,6 +198,7 @@ void media_table_apply(struct media_table *t, struct slice body, int64_t now_us)
 		table_command(t, &c, now_us);
 		if (c.seq > t->h->applied)
 			__atomic_store_n(&t->h->applied, c.seq, __ATOMIC_RELEASE);
+		keys_wipe(c.key, sizeof(c.key));
 	}
 	if (bad)
 		base_count(COUNTER_MEDIA_CMD_BAD);

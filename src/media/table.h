@@ -10,6 +10,8 @@ struct media_table;
 
 /** Take up the slots as memory has them; memory of another layout or size is begun anew. */
 int media_table_new(struct media_header *h, struct media_slot *slots, uint32_t nslots, struct media_table **ret);
+/** Where keys are kept; without it wishes for SRTP are refused. Borrowed. */
+void media_table_keys(struct media_table *t, struct media_slot_keys *keys);
 void media_table_free(struct media_table *t);
 /** Apply the records of one message; what cannot be read ends it. Idempotent. */
 void media_table_apply(struct media_table *t, struct slice body, int64_t now_us);

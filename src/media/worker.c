@@ -111,6 +111,7 @@ static void *worker_run(void *arg)
 			if (media_relay_packet(&w->relay, &w->in[i], &w->out[out]))
 				out++;
 		media_io_send(w->io, w->out, out);
+		media_relay_sweep(&w->relay);
 		worker_count(w);
 		gather = media_gather_next(&w->gather, w->relay.now_us, (unsigned)n, ready == MEDIA_BATCH);
 	}
@@ -127,7 +128,7 @@ int media_worker_start(const struct media_worker_params *p, struct media_worker 
 		return -ENOMEM;
 	memset(w, 0, sizeof(*w));
 	w->relay = (struct media_relay){ .flows = p->flows, .slots = p->slots, .map = p->map, .nslots = p->nslots, .index = p->index,
-		.workers = p->workers, .own = p->own };
+		.workers = p->workers, .own = p->own, .keys = p->keys };
 	w->gather.allowed = p->gather;
 	media_relay_init(&w->relay);
 	err = media_io_open(p->fds, p->nslots, &w->io);
@@ -155,5 +156,6 @@ void media_worker_stop(struct media_worker *w)
 	media_io_wake(w->io);
 	pthread_join(w->thread, NULL);
 	media_io_close(w->io);
+	media_relay_fini(&w->relay);
 	free(w);
 }

@@ -27,6 +27,7 @@ struct media_worker_params {
 	uint32_t nslots;
 	const int *fds;
 	const struct media_own *own;
+	const struct media_slot_keys *keys; /* NULL: none */
 	bool gather;
 };
 /** Make it and start its thread; open slots are listened to first. */

@@ -15,6 +15,7 @@
 #include "media/table.h"
 #include "media/worker.h"
 
+#define NO_KEYS { { { 0 } }, { { 0 } } }
 #define T0 1000000000ll        /* a monotonic time to begin at, us */
 
 static union base_addr addr(const char *host, uint16_t port)
@@ -71,7 +72,7 @@ static enum media_verdict latch_packets(struct media_latch *l, const union base_
 	enum media_verdict v = MEDIA_REFUSE;
 
 	for (int i = 0; i < n; i++)
-		v = media_latch_packet(l, from, (struct media_probe){ 0x1234, (uint16_t)(65534 + i * step), false }, at_us + i * 20000, own_port, &own);
+		v = media_latch_packet(l, from, (struct media_probe){ 0x1234, (uint16_t)(65534 + i * step), false, false }, at_us + i * 20000, own_port, &own);
 	return v;
 }
 
@@ -342,7 +343,7 @@ static void codec(void **state)
 {
 	uint8_t buf[2 * MEDIA_CMD_MAX];
 	struct writer w = writer_on(buf, sizeof(buf));
-	struct media_cmd a = { 1ull << 40, MEDIA_OP_WANT, { 2, 5 }, a_want() }, b = { 9, MEDIA_OP_CLOSE, { 1, 0 }, { .flags = 0 } }, c;
+	struct media_cmd a = { 1ull << 40, MEDIA_OP_WANT, { 2, 5 }, a_want(), NO_KEYS }, b = { 9, MEDIA_OP_CLOSE, { 1, 0 }, { .flags = 0 }, NO_KEYS }, c;
 	struct reader r;
 	bool bad;
 
@@ -385,17 +386,17 @@ static void table_rules(void **state)
 
 	(void)state;
 	assert_int_equal(media_table_new(&h, s, 4, &t), 0);
-	apply(t, (struct media_cmd){ 10, MEDIA_OP_WANT, { 1, 100 }, a_want() }, T0);
+	apply(t, (struct media_cmd){ 10, MEDIA_OP_WANT, { 1, 100 }, a_want(), NO_KEYS }, T0);
 	assert_int_equal(h.applied, 10);
 	media_slot_take(&s[1], &w);
 	assert_true(w.open && w.gen == 100 && w.since_us == T0);
 	/* again: nothing changes, not even the time */
-	apply(t, (struct media_cmd){ 11, MEDIA_OP_WANT, { 1, 100 }, a_want() }, T0 + 5);
+	apply(t, (struct media_cmd){ 11, MEDIA_OP_WANT, { 1, 100 }, a_want(), NO_KEYS }, T0 + 5);
 	assert_int_equal(media_slot_take(&s[1], &w), 1);
 	assert_true(w.since_us == T0 && h.applied == 11);
 	/* an older generation is refused, a newer one is not */
-	apply(t, (struct media_cmd){ 12, MEDIA_OP_WANT, { 1, 99 }, a_want() }, T0);
-	apply(t, (struct media_cmd){ 13, MEDIA_OP_CLOSE, { 1, 99 }, { .flags = 0 } }, T0);
+	apply(t, (struct media_cmd){ 12, MEDIA_OP_WANT, { 1, 99 }, a_want(), NO_KEYS }, T0);
+	apply(t, (struct media_cmd){ 13, MEDIA_OP_CLOSE, { 1, 99 }, { .flags = 0 }, NO_KEYS }, T0);
 	assert_int_equal(base_counters[COUNTER_MEDIA_CMD_STALE] - stale, 2);
 	assert_int_equal(media_table_watched(t), 1);
 	/* silence is told once, and again to a new listener */
@@ -413,17 +414,17 @@ static void table_rules(void **state)
 	assert_int_equal(h.applied, 13);
 	assert_int_equal(media_table_watched(t), 1);
 	/* closed, and closed again; a late wish of the dead call is refused */
-	apply(t, (struct media_cmd){ 14, MEDIA_OP_CLOSE, { 1, 100 }, { .flags = 0 } }, T0);
-	apply(t, (struct media_cmd){ 15, MEDIA_OP_CLOSE, { 1, 0 }, { .flags = 0 } }, T0);
-	apply(t, (struct media_cmd){ 16, MEDIA_OP_WANT, { 1, 100 }, a_want() }, T0);
+	apply(t, (struct media_cmd){ 14, MEDIA_OP_CLOSE, { 1, 100 }, { .flags = 0 }, NO_KEYS }, T0);
+	apply(t, (struct media_cmd){ 15, MEDIA_OP_CLOSE, { 1, 0 }, { .flags = 0 }, NO_KEYS }, T0);
+	apply(t, (struct media_cmd){ 16, MEDIA_OP_WANT, { 1, 100 }, a_want(), NO_KEYS }, T0);
 	media_slot_take(&s[1], &w);
 	assert_true(!w.open && w.gen == 100);
 	assert_int_equal(media_table_watched(t), 0);
-	apply(t, (struct media_cmd){ 17, MEDIA_OP_WANT, { 1, 101 }, a_want() }, T0);
+	apply(t, (struct media_cmd){ 17, MEDIA_OP_WANT, { 1, 101 }, a_want(), NO_KEYS }, T0);
 	media_slot_take(&s[1], &w);
 	assert_true(w.open && w.gen == 101);
 	/* slots that are not there, and memory of another size */
-	apply(t, (struct media_cmd){ 18, MEDIA_OP_WANT, { 4, 1 }, a_want() }, T0);
+	apply(t, (struct media_cmd){ 18, MEDIA_OP_WANT, { 4, 1 }, a_want(), NO_KEYS }, T0);
 	media_table_free(t);
 	assert_int_equal(media_table_new(&h, s, 3, &t), 0);
 	media_slot_take(&s[1], &w);
