@@ -41,7 +41,7 @@ struct json_t *ctl_render_stats(const struct ctl_maps *m);
 char *ctl_render_metrics(const struct ctl_maps *m);
 
 /* ---- commands to the engine: over the admin-engine channel, JSON arguments, asynchronous ---- */
-enum ctl_command_id { CTL_CALL_END = 1, CTL_DRAIN, CTL_UNDRAIN, CTL_COMMANDS };
+enum ctl_command_id { CTL_CALL_END = 1, CTL_DRAIN, CTL_UNDRAIN, CTL_TRUNK_PROBE, CTL_TRUNK_DRAIN, CTL_TRUNK_UNDRAIN, CTL_COMMANDS };
 struct ctl_command { enum ctl_command_id id; const char *name; const char *role; const char *args; const char *doc; };
 /** The row, NULL for an unknown number. */
 const struct ctl_command *ctl_command_row(enum ctl_command_id id);

@@ -15,12 +15,14 @@
 
 #define ADMIN_PENDING      64      /* requests that wait for the engine */
 #define ADMIN_REPLY_MS     5000    /* so long at most */
-#define ADMIN_BODY_MAX     65536   /* bytes of a request's body */
+#define ADMIN_BODY_MAX     65536   /* bytes of a request's body, but for configurations */
 #define ADMIN_DISCARD_MAX  (16u << 20) /* so much of a refused body is read, so that the answer arrives */
 #define ADMIN_LIST_DEFAULT 100
 #define ADMIN_LIST_MAX     1000
 #define ADMIN_LOGINS       256     /* addresses whose logins are remembered */
 #define ADMIN_PARAMS       2
+#define ADMIN_QUEUE        128     /* writes that wait for their turn */
+#define ADMIN_APPLY_MS     15000   /* so long a change of configuration may take */
 
 enum admin_role { ADMIN_NOBODY = -1, ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
 
@@ -29,7 +31,11 @@ struct admin_request;
 /* ---- routes: one table for dispatch, 405, roles, query keys and documentation ---- */
 enum admin_route_flag {
 	ADMIN_AT_ROOT = 1,             /* without /api/v1 too */
-	ADMIN_METRICS = 2              /* open to all where system.api.metrics_open is set */
+	ADMIN_METRICS = 2,             /* open to all where system.api.metrics_open is set */
+	ADMIN_JSON = 4,                /* needs a JSON object */
+	ADMIN_MERGE = 8,               /* needs a merge patch (RFC 7396): application/merge-patch+json or application/json */
+	ADMIN_PLAIN = 16,              /* needs text/plain */
+	ADMIN_LARGE = 32               /* a body as large as a configuration may be */
 };
 struct admin_route {
 	const char *path;              /* below /api/v1; {name} is one segment */
@@ -63,8 +69,13 @@ struct admin_request {
 	const struct admin_route *route;
 	bool trusted;                  /* came over the control socket */
 	int role;                      /* of who asks */
+	char user[64];                 /* their id */
+	bool bad_login;
+	char address[48];
+	char method[16], path[160];    /* for the audit log */
 	char param[ADMIN_PARAMS][128]; /* of the path */
-	char *body; size_t nbody, seen;
+	char *body; size_t nbody, seen, room;
+	json_t *json;                  /* the body, parsed; NULL: none or no JSON */
 	bool too_large;
 	bool started, waiting;         /* handler was called; waits for the engine */
 	struct MHD_Response *response; unsigned status;
@@ -79,22 +90,26 @@ void admin_reply_empty(struct admin_request *rq, unsigned status);
 /** RFC 9457. */
 void admin_problem(struct admin_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void admin_reply_header(struct admin_request *rq, const char *name, const char *value);
+/** RFC 9457 with `errors`; errors (array) and more (object of further members, NULL: none) are taken over. */
+void admin_problem_errors(struct admin_request *rq, unsigned status, const char *detail, json_t *errors, json_t *more);
 
 /* ---- queries ---- */
-extern const struct conf_row admin_query_list[], admin_query_calls[];
+extern const struct conf_row admin_query_list[], admin_query_calls[], admin_query_write[], admin_query_diff[];
 /** A value of the query; NULL where the key is not there. */
 const char *admin_query(const struct admin_request *rq, const char *key);
 /** Keys unknown, twice or without a value: answered 400, false. */
 bool admin_query_check(struct admin_request *rq);
 /** limit and after of a list; odd ones are answered 400, false. after is a number or NULL. */
 bool admin_query_page(struct admin_request *rq, unsigned *ret_limit, const char **ret_after);
+/** A switch of the query: 1, true, 0, false; an odd one is answered 400, false. */
+bool admin_query_bool(struct admin_request *rq, const char *key, bool *ret);
 /** A whole number of the query, 0 where it is not there; an odd one is answered 400, false. */
 bool admin_query_number(struct admin_request *rq, const char *key, uint64_t max, uint64_t *ret);
 
 /* ---- logins ---- */
 struct admin_login { uint8_t key[16]; unsigned failed; struct mono since, used; bool known; };
-enum admin_auth { ADMIN_AUTH_OK, ADMIN_AUTH_NONE, ADMIN_AUTH_BAD, ADMIN_AUTH_LOCKED };
-/** Who asks: sets rq->role. */
+enum admin_auth { ADMIN_AUTH_OK, ADMIN_AUTH_NONE, ADMIN_AUTH_BAD, ADMIN_AUTH_LOCKED, ADMIN_AUTH_NET };
+/** Who asks: sets rq->role, user and address. */
 enum admin_auth admin_login(struct admin_request *rq);
 /** Is Host ours, and Origin the same? Else answered, false. */
 bool admin_host_check(struct admin_request *rq);
@@ -108,6 +123,59 @@ void admin_engine_message(void *arg, struct loop_msg *m);
 void admin_engine_cancel(struct admin *a);
 /** The request is gone: nobody waits for its reply. */
 void admin_engine_forget(struct admin_request *rq);
+
+/* ---- changes of configuration: one at a time, the others wait for their turn ---- */
+struct store_revision_full;
+struct admin_edit {                    /* a change on its way: the revision in force with what a request wants different */
+	json_t *root;                  /* the document, secrets and all */
+	struct store_revision_full *base;
+	struct store_file *file; size_t nfiles, room;
+	const char *comment;           /* NULL: X-Comment of the request */
+	int step; uint64_t previous;   /* of a rollback: enum store_pending_step */
+	bool removal;                  /* what the document lacks then is somebody's: 409 */
+	unsigned status;               /* of success */
+	void (*answer)(struct admin_request *rq); /* body of success, from the new revision; NULL: 204 */
+};
+struct admin_change {
+	struct admin_request *rq;      /* NULL: nobody waits: it is our own, or who asked has gone */
+	bool busy, dry_run, own;
+	uint32_t id;
+	unsigned status;
+	void (*answer)(struct admin_request *rq);
+	struct loop_timer timer;
+	struct admin_request *queue[ADMIN_QUEUE]; size_t nqueue;
+	struct loop_timer revert;
+};
+/**
+ * Begin a change: false where the request is answered already (no configuration, If-Match, memory) or waits for its turn, when its handler
+ * is called anew.
+ */
+bool admin_edit_begin(struct admin_request *rq, struct admin_edit *e);
+/** Check it and ask for it; answers now or later. Ends the edit. */
+void admin_edit_commit(struct admin_request *rq, struct admin_edit *e);
+/** Give it up. */
+void admin_edit_drop(struct admin_edit *e);
+/** Add or replace a file; bytes are borrowed until the edit ends. Its origin is forgotten. false: no memory. */
+bool admin_edit_file(struct admin_edit *e, const char *kind, const char *name, struct slice bytes);
+/** Take a file out; false where there is none. */
+bool admin_edit_unfile(struct admin_edit *e, const char *kind, const char *name);
+/** The object of this id in a collection of root (a single one: id is ignored); NULL. *ret_at: its place. */
+json_t *admin_edit_find(json_t *root, const struct conf_collection *c, const char *id, size_t *ret_at);
+const struct conf_collection *admin_collection(const char *name);
+/** ETag of the revision in force. */
+void admin_etag(struct admin_request *rq);
+void admin_change_start(struct admin *a);
+void admin_change_stop(struct admin *a);
+/** The request is gone: nobody waits. */
+void admin_change_forget(struct admin_request *rq);
+/** Look at what waits for a confirmation, and at the clock. */
+void admin_revert_watch(struct admin *a);
+/** Put a revision of the store back in force for a request, or for nobody (rq NULL). */
+void admin_roll_back(struct admin *a, struct admin_request *rq, uint64_t number, const char *comment);
+
+/* ---- the audit log ---- */
+/** A line of it where the request was a write, or a login that failed. */
+void admin_audit(const struct admin_request *rq);
 
 /* ---- CDRs: from the ring into the database ---- */
 void admin_records_start(struct admin *a);
@@ -143,6 +211,7 @@ struct admin {
 	bool metrics_open, loopback;
 	char name[128];                /* system.name: a Host that is ours too */
 	struct admin_login login[ADMIN_LOGINS];
+	struct admin_change change;
 };
 /** What the renderers look at; process holds at least ADMIN_PROCESSES. */
 #define ADMIN_PROCESSES 8
@@ -153,6 +222,31 @@ void admin_get_health(struct admin_request *rq);
 void admin_get_config(struct admin_request *rq);
 void admin_get_collection(struct admin_request *rq);
 void admin_get_object(struct admin_request *rq);
+void admin_put_config(struct admin_request *rq);
+void admin_post_object(struct admin_request *rq);
+void admin_put_single(struct admin_request *rq);
+void admin_patch_single(struct admin_request *rq);
+void admin_put_object(struct admin_request *rq);
+void admin_patch_object(struct admin_request *rq);
+void admin_delete_object(struct admin_request *rq);
+void admin_get_revisions(struct admin_request *rq);
+void admin_get_revision(struct admin_request *rq);
+void admin_get_diff(struct admin_request *rq);
+void admin_post_confirm(struct admin_request *rq);
+void admin_post_rollback(struct admin_request *rq);
+void admin_get_policy(struct admin_request *rq);
+void admin_put_policy(struct admin_request *rq);
+void admin_delete_policy(struct admin_request *rq);
+void admin_get_certificates(struct admin_request *rq);
+void admin_get_certificate(struct admin_request *rq);
+void admin_put_certificate(struct admin_request *rq);
+void admin_delete_certificate(struct admin_request *rq);
+void admin_get_tokens(struct admin_request *rq);
+void admin_post_token(struct admin_request *rq);
+void admin_delete_token(struct admin_request *rq);
+void admin_get_audit(struct admin_request *rq);
+void admin_get_openapi(struct admin_request *rq);
+void admin_post_calls_end(struct admin_request *rq);
 void admin_get_calls(struct admin_request *rq);
 void admin_get_call(struct admin_request *rq);
 void admin_delete_call(struct admin_request *rq);
@@ -163,6 +257,9 @@ void admin_get_trunk(struct admin_request *rq);
 void admin_get_stats(struct admin_request *rq);
 void admin_get_metrics(struct admin_request *rq);
 void admin_post_drain(struct admin_request *rq);
+void admin_post_trunk_probe(struct admin_request *rq);
+void admin_post_trunk_drain(struct admin_request *rq);
+void admin_post_trunk_undrain(struct admin_request *rq);
 void admin_post_undrain(struct admin_request *rq);
 
 #endif

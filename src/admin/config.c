@@ -70,14 +70,6 @@ void admin_get_config(struct admin_request *rq)
 		reply(rq, NULL, conf_print(rq->a->doc, true), tag);
 }
 
-static const struct conf_collection *collection_find(const char *name)
-{
-	for (size_t i = 0; ctl_schema[i]; i++)
-		if (!strcmp(ctl_schema[i]->name, name))
-			return ctl_schema[i];
-	return NULL;
-}
-
 /** The objects behind `after`, which is the place of the last one seen. */
 static json_t *page_of(json_t *all, uint64_t from, unsigned limit)
 {
@@ -93,7 +85,7 @@ static json_t *page_of(json_t *all, uint64_t from, unsigned limit)
 
 void admin_get_collection(struct admin_request *rq)
 {
-	const struct conf_collection *c = collection_find(rq->param[0]);
+	const struct conf_collection *c = admin_collection(rq->param[0]);
 	const char *after;
 	uint64_t from;
 	unsigned limit;
@@ -119,7 +111,7 @@ void admin_get_collection(struct admin_request *rq)
 
 void admin_get_object(struct admin_request *rq)
 {
-	const struct conf_collection *c = collection_find(rq->param[0]);
+	const struct conf_collection *c = admin_collection(rq->param[0]);
 	char tag[32], *text;
 
 	if (!doc_check(rq) || !etag(rq, tag))

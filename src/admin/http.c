@@ -106,6 +106,7 @@ static enum MHD_Result answer(struct admin_request *rq)
 
 	MHD_destroy_response(rq->response);
 	rq->response = NULL;
+	admin_audit(rq);
 	base_count(rq->status >= 500 ? COUNTER_HTTP_5XX : rq->status >= 400 ? COUNTER_HTTP_4XX : COUNTER_HTTP_2XX);
 	return r;
 }
@@ -119,11 +120,13 @@ static enum MHD_Result head(struct admin_http *h, struct MHD_Connection *conn, c
 	if (!rq)
 		return MHD_NO;
 	*rq = (struct admin_request){ .a = h->a, .conn = conn, .trusted = h->trusted, .role = ADMIN_NOBODY };
+	slice_copy(rq->method, sizeof rq->method, slice_str(method));
+	slice_copy(rq->path, sizeof rq->path, slice_str(url));
 	rq->c = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 	*ctx = rq;
 	phase_set(rq->c, ADMIN_IN_REQUEST);
 	if (length && slice_u64(slice_str(length), ADMIN_DISCARD_MAX, &n)) {
-		admin_problem(rq, 413, "a request's body has at most %u bytes", ADMIN_BODY_MAX);
+		admin_problem(rq, 413, "a request's body has at most %u bytes", ADMIN_DISCARD_MAX);
 		return answer(rq);
 	}
 	admin_route_request(rq, url, method);
@@ -133,55 +136,94 @@ static enum MHD_Result head(struct admin_http *h, struct MHD_Connection *conn, c
 	return MHD_YES;
 }
 
+static size_t body_max(const struct admin_request *rq)
+{
+	return rq->route && (rq->route->flags & ADMIN_LARGE) ? CONF_BYTES_MAX : ADMIN_BODY_MAX;
+}
+
 static enum MHD_Result body(struct admin_request *rq, const char *data, size_t *n)
 {
+	size_t room = rq->room ? rq->room : 4096;
 	char *p;
 
 	rq->seen += *n;
 	if (rq->seen > ADMIN_DISCARD_MAX)
 		return MHD_NO;
-	if (!rq->response && rq->nbody + *n <= ADMIN_BODY_MAX) {
-		p = realloc(rq->body, rq->nbody + *n);
+	if (rq->response || rq->nbody + *n > body_max(rq)) {
+		rq->too_large = true;
+		*n = 0;
+		return MHD_YES;
+	}
+	while (room < rq->nbody + *n)
+		room *= 2;
+	if (room > rq->room) {
+		p = realloc(rq->body, room);
 		if (!p)
 			return MHD_NO;
-		memcpy(p + rq->nbody, data, *n);
 		rq->body = p;
-		rq->nbody += *n;
-	} else {
-		rq->too_large = true;
+		rq->room = room;
 	}
+	memcpy(rq->body + rq->nbody, data, *n);
+	rq->nbody += *n;
 	*n = 0;
 	return MHD_YES;
 }
 
-/** Actions take a JSON object or nothing. */
-static bool body_check(struct admin_request *rq)
+/** The media type without its parameters. */
+static struct slice body_type(const struct admin_request *rq)
 {
 	struct slice type = slice_str(MHD_lookup_connection_value(rq->conn, MHD_HEADER_KIND, "Content-Type"));
 	const char *end = type.n ? memchr(type.p, ';', type.n) : NULL;
-	json_error_t why;
-	json_t *v;
-	bool ok;
 
-	if (rq->too_large)
-		admin_problem(rq, 413, "a request's body has at most %u bytes", ADMIN_BODY_MAX);
-	if (rq->too_large || !rq->nbody || strcmp(rq->route->method, "POST"))
-		return !rq->too_large;
 	if (end)
 		type.n = (size_t)(end - type.p);
 	while (type.n && type.p[type.n - 1] == ' ')
 		type.n--;
-	if (!slice_eq_nocase(type, SLICE("application/json"))) {
-		admin_problem(rq, 415, "this path takes application/json");
-		admin_reply_header(rq, "Accept-Post", "application/json");
+	return type;
+}
+
+static bool type_check(struct admin_request *rq)
+{
+	const struct { unsigned flag; struct slice type; const char *header; } row[] = {
+		{ ADMIN_MERGE, SLICE("application/merge-patch+json"), "Accept-Patch" },
+		{ ADMIN_PLAIN, SLICE("text/plain"), "Accept" },
+		{ 0, SLICE("application/json"), "Accept-Post" },
+	};
+	struct slice type = body_type(rq);
+	size_t i = 0;
+
+	while (row[i].flag && !(rq->route->flags & row[i].flag))
+		i++;
+	if (slice_eq_nocase(type, row[i].type) || (row[i].flag == ADMIN_MERGE && slice_eq_nocase(type, SLICE("application/json"))))
+		return true;
+	admin_problem(rq, 415, "this path takes %s", row[i].type.p);
+	admin_reply_header(rq, row[i].header, row[i].type.p);
+	return false;
+}
+
+static bool json_check(struct admin_request *rq)
+{
+	json_error_t why;
+
+	rq->json = json_loadb(rq->body ? rq->body : "", rq->nbody, JSON_REJECT_DUPLICATES, &why);
+	if (json_is_object(rq->json))
+		return true;
+	admin_problem(rq, 400, rq->json ? "the body is no JSON object" : "the body is no JSON: line %d column %d: %s", why.line, why.column, why.text);
+	return false;
+}
+
+/** Actions take a JSON object or nothing; the rest as the route says. */
+static bool body_check(struct admin_request *rq)
+{
+	const unsigned must_have = rq->route->flags & (ADMIN_JSON | ADMIN_MERGE | ADMIN_PLAIN);
+
+	if (rq->too_large) {
+		admin_problem(rq, 413, "this request's body has at most %zu bytes", body_max(rq));
 		return false;
 	}
-	v = json_loadb(rq->body, rq->nbody, JSON_REJECT_DUPLICATES, &why);
-	ok = json_is_object(v);
-	if (!ok)
-		admin_problem(rq, 400, v ? "the body is no JSON object" : "the body is no JSON: line %d column %d: %s", why.line, why.column, why.text);
-	json_decref(v);
-	return ok;
+	if (!must_have && (!rq->nbody || strcmp(rq->route->method, "POST")))
+		return true;
+	return type_check(rq) && ((rq->route->flags & ADMIN_PLAIN) || json_check(rq));
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method, const char *version, const char *data, size_t *n, void **ctx)
@@ -214,9 +256,13 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **ctx, enu
 	if (!rq)
 		return;
 	admin_engine_forget(rq);
+	admin_change_forget(rq);
 	phase_set(rq->c, ADMIN_IDLE);
 	if (rq->response)
 		MHD_destroy_response(rq->response);
+	json_decref(rq->json);
+	if (rq->body)
+		explicit_bzero(rq->body, rq->nbody); /* keys and passwords come this way */
 	free(rq->body);
 	free(rq);
 }

@@ -214,6 +214,16 @@ void admin_post_drain(struct admin_request *rq)
 	admin_engine_ask(rq, CTL_DRAIN, json_object());
 }
 
+static void trunk_ask(struct admin_request *rq, enum ctl_command_id id)
+{
+	base_log(BASE_INFO, "admin", "the API asks for %s trunk=%.64s", ctl_command_row(id)->name, rq->param[0]);
+	admin_engine_ask(rq, id, json_pack("{s:s}", "id", rq->param[0]));
+}
+
+void admin_post_trunk_probe(struct admin_request *rq) { trunk_ask(rq, CTL_TRUNK_PROBE); }
+void admin_post_trunk_drain(struct admin_request *rq) { trunk_ask(rq, CTL_TRUNK_DRAIN); }
+void admin_post_trunk_undrain(struct admin_request *rq) { trunk_ask(rq, CTL_TRUNK_UNDRAIN); }
+
 void admin_post_undrain(struct admin_request *rq)
 {
 	base_log(BASE_INFO, "admin", "the API takes the drain back");

@@ -10,9 +10,11 @@
 
 #include "admin/admin.h"
 #include "postern/keys.h"
+#include "postern/store.h"
 
 #define LOGIN_TRIES 30
 #define LOGIN_MS    60000
+#define USED_MS     60000             /* the time of a token's last use is noted so often */
 
 static void key_of(const struct sockaddr *sa, uint8_t key[static 16])
 {
@@ -46,12 +48,70 @@ static struct admin_login *entry_get(struct admin_request *rq, struct mono now)
 	return oldest;
 }
 
-static bool is_token(const struct admin_request *rq, struct slice token)
+/** A token of the database that is still good. */
+static bool stored_token(struct admin_request *rq, const char *hash)
+{
+	struct store_token_known t;
+	int64_t now = base_wall_ms();
+
+	if (!rq->a->p.store || store_token_get(rq->a->p.store, hash, &t) || (t.expires_ms && t.expires_ms <= now))
+		return false;
+	slice_copy(rq->user, sizeof rq->user, slice_str(t.user));
+	if (now - t.used_ms >= USED_MS)
+		store_token_used(rq->a->p.store, t.id, now);
+	return true;
+}
+
+/** Whose token is it? Sets rq->user. */
+static bool is_token(struct admin_request *rq, struct slice token)
 {
 	char hex[65];
 
 	keys_token_hash(token, hex);
-	return keys_token_eq(slice_str(hex), slice_str(rq->a->token_hash));
+	if (!keys_token_eq(slice_str(hex), slice_str(rq->a->token_hash)))
+		return stored_token(rq, hex);
+	slice_copy(rq->user, sizeof rq->user, SLICE("admin"));
+	return true;
+}
+
+static bool net_listed(const void *list, size_t n, const union base_addr *from)
+{
+	const char *const *text = list;
+	struct conf_net net;
+
+	for (size_t i = 0; i < n; i++)
+		if (!conf_net_parse(text[i], &net) && base_addr_in_net(from, &net.addr, net.bits))
+			return true;
+	return false;
+}
+
+/** Role and networks of rq->user as configured; before a configuration is in force there is the admin alone. */
+static enum admin_auth user_check(struct admin_request *rq, const struct sockaddr *from)
+{
+	const struct ctl_user_conf *u = rq->a->doc ? conf_find(rq->a->doc, &ctl_schema_users, rq->user) : NULL;
+	union base_addr addr = { 0 };
+
+	if (!u && (rq->a->doc || strcmp(rq->user, "admin")))
+		return ADMIN_AUTH_BAD;
+	if (u && from) {
+		memcpy(&addr, from, from->sa_family == AF_INET6 ? sizeof addr.in6 : sizeof addr.in);
+		if (net_listed(u->deny.v, u->deny.n, &addr) || (u->allow.n && !net_listed(u->allow.v, u->allow.n, &addr)))
+			return ADMIN_AUTH_NET;
+	}
+	rq->role = u ? u->role : ADMIN_ADMIN;
+	return ADMIN_AUTH_OK;
+}
+
+static const struct sockaddr *client(struct admin_request *rq)
+{
+	const union MHD_ConnectionInfo *info = rq->trusted ? NULL : MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+
+	if (sa && (sa->sa_family == AF_INET || sa->sa_family == AF_INET6))
+		base_addr_host((const union base_addr *)(const void *)sa, false, rq->address);
+	else
+		slice_copy(rq->address, sizeof rq->address, SLICE("local"));
+	return sa;
 }
 
 static struct slice bearer(const struct admin_request *rq)
@@ -66,15 +126,34 @@ static struct slice bearer(const struct admin_request *rq)
 	return s;
 }
 
+/** It was none: counted, and its address shut out where that happens too often. */
+static enum admin_auth failed(struct admin_request *rq, struct admin_login *l)
+{
+	rq->user[0] = 0;
+	rq->bad_login = true;
+	base_count(COUNTER_HTTP_AUTH);
+	if (l->failed >= LOGIN_TRIES) {
+		rq->bad_login = false; /* the audit log need not grow by it */
+		return ADMIN_AUTH_LOCKED;
+	}
+	if (++l->failed == LOGIN_TRIES)
+		base_log_limited(BASE_WARN, 1, "admin", "an address tries tokens that are none of ours: shut out for a minute address=%s", rq->address);
+	return ADMIN_AUTH_BAD;
+}
+
 enum admin_auth admin_login(struct admin_request *rq)
 {
+	const struct sockaddr *from = client(rq);
 	struct mono now = base_mono_now();
 	struct slice token = bearer(rq);
 	struct admin_login *l;
+	enum admin_auth auth;
 
 	rq->role = rq->trusted ? ADMIN_ADMIN : ADMIN_NOBODY;
-	if (rq->trusted)
+	if (rq->trusted) {
+		slice_copy(rq->user, sizeof rq->user, SLICE("admin"));
 		return ADMIN_AUTH_OK;
+	}
 	if (slice_empty(token))
 		return ADMIN_AUTH_NONE;
 	l = entry_get(rq, now);
@@ -85,17 +164,13 @@ enum admin_auth admin_login(struct admin_request *rq)
 	}
 	if (l->failed >= LOGIN_TRIES && !l->known)
 		return ADMIN_AUTH_LOCKED;
-	if (is_token(rq, token)) {
-		l->known = true;
-		rq->role = ADMIN_ADMIN;
-		return ADMIN_AUTH_OK;
-	}
-	base_count(COUNTER_HTTP_AUTH);
-	if (l->failed >= LOGIN_TRIES)
-		return ADMIN_AUTH_LOCKED;
-	if (++l->failed == LOGIN_TRIES)
-		base_log_limited(BASE_WARN, 1, "admin", "an address tries tokens that are none of ours: shut out for a minute");
-	return ADMIN_AUTH_BAD;
+	if (!is_token(rq, token))
+		return failed(rq, l);
+	auth = user_check(rq, from);
+	if (auth == ADMIN_AUTH_BAD)
+		return failed(rq, l);
+	l->known = auth == ADMIN_AUTH_OK;
+	return auth;
 }
 
 /** The host of `host[:port]`, `[v6]:port`. */

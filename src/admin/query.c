@@ -21,6 +21,17 @@ const struct conf_row admin_query_calls[] = {
 	{ 0 }
 };
 
+const struct conf_row admin_query_write[] = {
+	{ .key = "dry_run", .type = CONF_BOOL, .doc = "Check everything, change nothing" },
+	{ .key = "confirm_within", .type = CONF_INT, .min = 1, .max = 86400, .unit = "s", .doc = "Go back by itself unless POST /config/confirm comes within this time" },
+	{ 0 }
+};
+
+const struct conf_row admin_query_diff[] = {
+	{ .key = "against", .type = CONF_INT, .min = 1, .doc = "The revision that the patch begins at; the one before where it is not given" },
+	{ 0 }
+};
+
 const char *admin_query(const struct admin_request *rq, const char *key)
 {
 	return MHD_lookup_connection_value(rq->conn, MHD_GET_ARGUMENT_KIND, key);
@@ -63,6 +74,17 @@ bool admin_query_check(struct admin_request *rq)
 
 	MHD_get_connection_values(rq->conn, MHD_GET_ARGUMENT_KIND, check_key, &c);
 	return !c.bad;
+}
+
+bool admin_query_bool(struct admin_request *rq, const char *key, bool *ret)
+{
+	const char *v = admin_query(rq, key);
+
+	*ret = v && (!strcmp(v, "1") || !strcmp(v, "true"));
+	if (!v || *ret || !strcmp(v, "0") || !strcmp(v, "false"))
+		return true;
+	admin_problem(rq, 400, "%s=%.64s is neither 1 nor 0", key, v);
+	return false;
 }
 
 bool admin_query_number(struct admin_request *rq, const char *key, uint64_t max, uint64_t *ret)

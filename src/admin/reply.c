@@ -9,9 +9,9 @@
 #include "admin/admin.h"
 
 static const struct { unsigned status; const char *title; } titles[] = {
-	{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 413, "Content Too Large" },
-	{ 415, "Unsupported Media Type" }, { 421, "Misdirected Request" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
-	{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+	{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 409, "Conflict" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
+	{ 415, "Unsupported Media Type" }, { 421, "Misdirected Request" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
+	{ 503, "Service Unavailable" }, { 504, "Gateway Timeout" }, { 507, "Insufficient Storage" },
 };
 
 static const char *title_of(unsigned status)
@@ -92,4 +92,14 @@ void admin_problem(struct admin_request *rq, unsigned status, const char *fmt, .
 	if (!text)
 		text = json_string("part of the request is no UTF-8");
 	set_json(rq, status, "application/problem+json", json_pack("{s:s, s:s, s:i, s:o}", "type", "about:blank", "title", title_of(status), "status", (int)status, "detail", text));
+}
+
+void admin_problem_errors(struct admin_request *rq, unsigned status, const char *detail, json_t *errors, json_t *more)
+{
+	json_t *o = json_pack("{s:s, s:s, s:i, s:s, s:o}", "type", "about:blank", "title", title_of(status), "status", (int)status, "detail", detail, "errors", errors);
+
+	if (o && more)
+		json_object_update(o, more);
+	json_decref(more);
+	set_json(rq, status, "application/problem+json", o);
 }

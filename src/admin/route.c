@@ -10,8 +10,31 @@
 static const struct admin_route routes[] = {
 	{ "/health", "GET", ADMIN_NOBODY, admin_get_health, NULL, 0, "Can calls be taken; with a token also the processes" },
 	{ "/config", "GET", ADMIN_VIEWER, admin_get_config, NULL, 0, "The configuration in force; ETag is its revision" },
+	{ "/config", "PUT", ADMIN_ADMIN, admin_put_config, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Replace it" },
+	{ "/config/confirm", "POST", ADMIN_ADMIN, admin_post_confirm, NULL, 0, "Keep what would go back by itself" },
+	{ "/config/rollback", "POST", ADMIN_ADMIN, admin_post_rollback, NULL, ADMIN_JSON, "Put a former revision in force, as a new one" },
+	{ "/config/revisions", "GET", ADMIN_VIEWER, admin_get_revisions, admin_query_list, 0, "Revisions, newest first" },
+	{ "/config/revisions/{n}", "GET", ADMIN_VIEWER, admin_get_revision, NULL, 0, "A revision with its document and files" },
+	{ "/config/revisions/{n}/diff", "GET", ADMIN_VIEWER, admin_get_diff, admin_query_diff, 0, "What changed, as a JSON Patch" },
 	{ "/config/{collection}", "GET", ADMIN_VIEWER, admin_get_collection, admin_query_list, 0, "One collection of it, or the system object" },
+	{ "/config/{collection}", "POST", ADMIN_ADMIN, admin_post_object, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Add an object" },
+	{ "/config/{collection}", "PUT", ADMIN_ADMIN, admin_put_single, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Replace the system object" },
+	{ "/config/{collection}", "PATCH", ADMIN_ADMIN, admin_patch_single, admin_query_write, ADMIN_MERGE | ADMIN_LARGE, "Change the system object" },
 	{ "/config/{collection}/{id}", "GET", ADMIN_VIEWER, admin_get_object, NULL, 0, "One object of a collection" },
+	{ "/config/{collection}/{id}", "PUT", ADMIN_ADMIN, admin_put_object, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Replace it, or add it" },
+	{ "/config/{collection}/{id}", "PATCH", ADMIN_ADMIN, admin_patch_object, admin_query_write, ADMIN_MERGE | ADMIN_LARGE, "Change it" },
+	{ "/config/{collection}/{id}", "DELETE", ADMIN_ADMIN, admin_delete_object, admin_query_write, 0, "Take it out; 409 lists who names it" },
+	{ "/policies/{id}", "GET", ADMIN_VIEWER, admin_get_policy, NULL, 0, "Source of a policy" },
+	{ "/policies/{id}", "PUT", ADMIN_ADMIN, admin_put_policy, admin_query_write, ADMIN_PLAIN | ADMIN_LARGE, "Replace the source of a policy, or add one" },
+	{ "/policies/{id}", "DELETE", ADMIN_ADMIN, admin_delete_policy, admin_query_write, 0, "Take a policy out" },
+	{ "/users/{id}/tokens", "GET", ADMIN_ADMIN, admin_get_tokens, NULL, 0, "Tokens of a user, without themselves" },
+	{ "/users/{id}/tokens", "POST", ADMIN_ADMIN, admin_post_token, NULL, 0, "Make a token: the answer alone shows it" },
+	{ "/users/{id}/tokens/{token_id}", "DELETE", ADMIN_ADMIN, admin_delete_token, NULL, 0, "Take a token back" },
+	{ "/audit", "GET", ADMIN_ADMIN, admin_get_audit, admin_query_list, 0, "Writes and failed logins, newest first" },
+	{ "/certificates", "GET", ADMIN_VIEWER, admin_get_certificates, admin_query_list, 0, "Certificates of the revision" },
+	{ "/certificates/{name}", "GET", ADMIN_VIEWER, admin_get_certificate, NULL, 0, "What a certificate says: subject, names, expiry, fingerprint" },
+	{ "/certificates/{name}", "PUT", ADMIN_ADMIN, admin_put_certificate, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Replace a certificate and its key, or add them" },
+	{ "/certificates/{name}", "DELETE", ADMIN_ADMIN, admin_delete_certificate, admin_query_write, 0, "Take a certificate and its key out" },
 	{ "/calls", "GET", ADMIN_VIEWER, admin_get_calls, admin_query_calls, 0, "Live calls" },
 	{ "/calls/{id}", "GET", ADMIN_VIEWER, admin_get_call, NULL, 0, "A live call: legs, SDP, timers, media" },
 	{ "/calls/{id}", "DELETE", ADMIN_OPERATOR, admin_delete_call, NULL, 0, "End a call on both sides" },
@@ -19,6 +42,9 @@ static const struct admin_route routes[] = {
 	{ "/cdrs/{id}", "GET", ADMIN_VIEWER, admin_get_cdr, NULL, 0, "The record of an ended call" },
 	{ "/trunks", "GET", ADMIN_VIEWER, admin_get_trunks, admin_query_list, 0, "Trunks and their targets with state" },
 	{ "/trunks/{id}", "GET", ADMIN_VIEWER, admin_get_trunk, NULL, 0, "A trunk and its targets" },
+	{ "/trunks/{id}/probe", "POST", ADMIN_OPERATOR, admin_post_trunk_probe, NULL, 0, "Probe its targets now" },
+	{ "/trunks/{id}/drain", "POST", ADMIN_OPERATOR, admin_post_trunk_drain, NULL, 0, "No new calls go there" },
+	{ "/trunks/{id}/undrain", "POST", ADMIN_OPERATOR, admin_post_trunk_undrain, NULL, 0, "New calls go there again" },
 	{ "/stats", "GET", ADMIN_VIEWER, admin_get_stats, NULL, 0, "All figures as JSON" },
 	{ "/metrics", "GET", ADMIN_VIEWER, admin_get_metrics, NULL, ADMIN_AT_ROOT | ADMIN_METRICS, "All figures as Prometheus text" },
 	{ "/drain", "POST", ADMIN_OPERATOR, admin_post_drain, NULL, 0, "Take no new calls" },
@@ -68,13 +94,13 @@ static bool method_fits(const struct admin_route *r, const char *method)
 /** What is there at this path: the route of this method, and all methods for Allow. True where the path exists. */
 static bool route_find(struct admin_request *rq, const char *url, const char *method, struct text *allow)
 {
-	char param[ADMIN_PARAMS][128];
-	bool found = false;
+	char param[ADMIN_PARAMS][128] = { "" };
+	const char *path = NULL; /* the first that fits counts: a word goes before a {segment} */
 
 	for (const struct admin_route *r = routes; r->path; r++) {
-		if (!route_fits(r, url, param))
+		if ((path && strcmp(path, r->path)) || !route_fits(r, url, param))
 			continue;
-		found = true;
+		path = r->path;
 		text_add(allow, "%s%s", allow->n ? ", " : "", r->method);
 		if (!strcmp(r->method, "GET"))
 			text_add(allow, ", HEAD");
@@ -83,7 +109,7 @@ static bool route_find(struct admin_request *rq, const char *url, const char *me
 			memcpy(rq->param, param, sizeof param);
 		}
 	}
-	return found;
+	return path != NULL;
 }
 
 static bool is_open(const struct admin_request *rq)
@@ -99,7 +125,9 @@ static bool login_check(struct admin_request *rq)
 
 	if (auth == ADMIN_AUTH_OK || is_open(rq))
 		return true;
-	if (auth == ADMIN_AUTH_LOCKED) {
+	if (auth == ADMIN_AUTH_NET) {
+		admin_problem(rq, 403, "the user %s may not come from your address", rq->user);
+	} else if (auth == ADMIN_AUTH_LOCKED) {
 		admin_problem(rq, 429, "too many tokens that are none of ours came from your address: try again in a minute");
 		admin_reply_header(rq, "Retry-After", "60");
 	} else {

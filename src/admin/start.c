@@ -60,6 +60,8 @@ static int begin(struct admin *a)
 		err = admin_http_start(&a->local, a, a->p.ctl_fd, true);
 	if (!err)
 		admin_records_start(a);
+	if (!err)
+		admin_change_start(a);
 	return err;
 }
 
@@ -93,6 +95,7 @@ void admin_stop(struct admin *a)
 	if (!a)
 		return;
 	loop_timer_stop(&a->drain);
+	admin_change_stop(a);
 	admin_engine_cancel(a);
 	admin_http_stop(&a->tcp);
 	admin_http_stop(&a->local);

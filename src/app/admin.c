@@ -15,16 +15,21 @@
 #include "postern/keys.h"
 #include "postern/store.h"
 
+#define RESTART_MS 300
+#define COMMENT_MAX 500
+
 static struct admin_role {
 	struct store *store;
 	struct admin *admin;
 	struct base_ring *records;
 	struct keys_pem tls;               /* of the API, as it was started; borrowed from r->now */
+	struct loop_timer restart;
+	int sent;                          /* blob that may still be in the queue to the supervisor */
 	int chan;                          /* to the engine, kept: admin_start takes duplicates */
 	char status[16];
 	struct admin_process process[APP_ROLES + 1];
 	size_t nprocesses;
-} ar = { .chan = -1, .status = "degraded" };
+} ar = { .chan = -1, .sent = -1, .status = "degraded" };
 
 static int admin_init(struct role *r)
 {
@@ -60,6 +65,8 @@ static int admin_prepare(struct role *r, char why[static 256])
 	return ERR_CONFIG;
 }
 
+static int apply(void *arg, const struct admin_apply *want);
+
 static int start(struct role *r)
 {
 	int err;
@@ -71,31 +78,40 @@ static int start(struct role *r)
 		.http_fd = fcntl(r->http, F_DUPFD_CLOEXEC, 3), .ctl_fd = fcntl(r->control, F_DUPFD_CLOEXEC, 3),
 		.tls_cert = ar.tls.certificate, .tls_key = ar.tls.key, .token_hash = r->token_hash,
 		.calls = &r->calls, .streams = &r->streams, .admin_mem = &r->admin, .records = ar.records,
-		.engine_fd = fcntl(ar.chan, F_DUPFD_CLOEXEC, 3), .health = health, .arg = r,
+		.engine_fd = fcntl(ar.chan, F_DUPFD_CLOEXEC, 3), .health = health, .apply = apply, .arg = r,
 	}, &ar.admin);
 	return err ? err : admin_set_revision(ar.admin, r->now.bundle->revision, r->now.bundle->document);
+}
+
+static void shown(struct role *r, int err)
+{
+	if (!err)
+		return;
+	base_log(BASE_ERROR, "admin", "the revision cannot be shown error=\"%s\"", base_strerror(err));
+	app_role_end(r, 70);
+}
+
+/* The HTTP server is made anew on the same sockets. */
+static void restart(void *arg)
+{
+	struct role *r = arg;
+
+	admin_stop(ar.admin);
+	ar.admin = NULL;
+	shown(r, start(r));
 }
 
 static void admin_commit(struct role *r)
 {
 	struct keys_pem pem;
-	int err = 0;
 
 	if (!ar.admin)
 		return;
 	api_pem(r, &r->now, &pem);
-	if (slice_eq(pem.certificate, ar.tls.certificate) && slice_eq(pem.key, ar.tls.key)) {
-		ar.tls = pem;
-		err = admin_set_revision(ar.admin, r->now.bundle->revision, r->now.bundle->document);
-	} else { /* a new certificate of the API: the HTTP server is made anew on the same sockets */
-		admin_stop(ar.admin);
-		ar.admin = NULL;
-		err = start(r);
-	}
-	if (err) {
-		base_log(BASE_ERROR, "admin", "the revision cannot be shown error=\"%s\"", base_strerror(err));
-		app_role_end(r, 70);
-	}
+	if (!slice_eq(pem.certificate, ar.tls.certificate) || !slice_eq(pem.key, ar.tls.key)) /* once who changed it has the answer */
+		loop_timer_start(r->loop, &ar.restart, RESTART_MS, restart, r);
+	ar.tls = pem;
+	shown(r, admin_set_revision(ar.admin, r->now.bundle->revision, r->now.bundle->document));
 }
 
 static void admin_abort(struct role *r)
@@ -108,21 +124,68 @@ static void on_store(struct role *r, struct loop_msg *m)
 {
 	struct reader rd = reader_on(m->body.p, m->body.n);
 	uint32_t transaction = rd_u32(&rd);
-	struct slice user = rd_slice(&rd), comment = rd_slice(&rd);
+	struct app_terms terms;
 	uint64_t number = 0;
-	char u[64], c[256];
 	uint8_t body[16];
 	struct writer w = writer_on(body, sizeof(body));
 	int err = ERR_WRONGSTATE;
 
-	slice_copy(u, sizeof(u), user);
-	slice_copy(c, sizeof(c), comment);
+	app_terms_take(&rd, &terms);
 	if (!rd.bad && transaction == r->transaction && ar.store)
-		err = app_load_store(ar.store, u, c, r->next.bundle, &number);
+		err = app_load_store(ar.store, &terms, r->next.bundle, &number);
 	wr_u32(&w, transaction);
 	wr_u32(&w, (uint32_t)err);
 	wr_u64(&w, number);
 	app_role_tell(r, APP_BOOT_STORED, (struct slice){ (char *)body, wr_len(&w) });
+}
+
+static void on_applied(struct loop_msg *m)
+{
+	struct reader rd = reader_on(m->body.p, m->body.n);
+	struct admin_note note[APP_NOTES_MAX];
+	uint32_t id = rd_u32(&rd);
+	int status = (int)rd_u32(&rd);
+	uint64_t number = rd_u64(&rd);
+	uint32_t n = rd_u32(&rd);
+
+	if (n > APP_NOTES_MAX)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		note[i].warning = rd_u8(&rd) != 0;
+		note[i].pointer = rd_slice(&rd);
+		note[i].message = rd_slice(&rd);
+	}
+	if (!rd.bad && ar.admin)
+		admin_applied(ar.admin, id, status, number, note, n);
+}
+
+/* The API wants a change: to the supervisor with it. */
+static int apply(void *arg, const struct admin_apply *want)
+{
+	struct role *r = arg;
+	struct app_apply a = { .id = want->id, .base = want->base, .dry_run = want->dry_run, .terms = { .user = slice_str(want->user),
+		.comment = slice_str(want->comment), .step = (uint8_t)want->step, .previous = want->previous, .deadline_ms = (uint64_t)want->deadline_ms } };
+	struct app_bundle *b = NULL;
+	uint8_t body[1024];
+	int n, fd = -1, err = app_load_bundle(0, want->document, want->files, want->nfiles, &b);
+
+	if (ar.sent >= 0)
+		close(ar.sent);
+	ar.sent = -1;
+	if (a.terms.comment.n > COMMENT_MAX)
+		a.terms.comment.n = COMMENT_MAX;
+	n = app_apply_print(&a, body, sizeof(body));
+	if (!err)
+		err = n < 0 ? n : app_bundle_seal(b, &fd);
+	base_unref(b);
+	if (err)
+		return err;
+	err = loop_chan_send(r->super, APP_BOOT_APPLY, 0, (struct slice){ (char *)body, (size_t)n }, &fd, 1);
+	if (!err && !loop_chan_idle(r->super))
+		ar.sent = fd; /* it waits in the channel's queue: closed with the next one */
+	else
+		close(fd);
+	return err;
 }
 
 static void on_health(struct loop_msg *m)
@@ -146,9 +209,26 @@ static void admin_message(struct role *r, struct loop_msg *m)
 		on_store(r, m);
 	else if (m->type == APP_BOOT_HEALTH)
 		on_health(m);
+	else if (m->type == APP_BOOT_APPLIED)
+		on_applied(m);
 }
 
 /* ---- serving ---- */
+
+/* A predecessor may have died between storing a revision and saying so. */
+static int tell_newest(struct role *r)
+{
+	uint8_t body[8];
+	struct writer w = writer_on(body, sizeof(body));
+	uint64_t number;
+	int err = store_revision_newest(ar.store, &number);
+
+	if (err)
+		return err;
+	wr_u64(&w, number);
+	app_role_tell(r, APP_BOOT_NEWEST, (struct slice){ (char *)body, sizeof(body) });
+	return 0;
+}
 
 static int admin_go(struct role *r)
 {
@@ -165,6 +245,8 @@ static int admin_go(struct role *r)
 	snprintf(path, sizeof(path), "%s/postern.db", r->state);
 	if (!err)
 		err = store_open(path, &ar.store);
+	if (!err)
+		err = tell_newest(r);
 	return err ? err : start(r);
 }
 

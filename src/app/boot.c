@@ -131,3 +131,47 @@ int app_health_parse(struct slice body, struct app_health *ret)
 	*ret = h;
 	return 0;
 }
+
+void app_terms_put(struct writer *w, const struct app_terms *t)
+{
+	wr_slice(w, t->user);
+	wr_slice(w, t->comment);
+	wr_u8(w, t->step);
+	wr_u64(w, t->previous);
+	wr_u64(w, t->deadline_ms);
+}
+
+void app_terms_take(struct reader *r, struct app_terms *ret)
+{
+	ret->user = rd_slice(r);
+	ret->comment = rd_slice(r);
+	ret->step = rd_u8(r);
+	ret->previous = rd_u64(r);
+	ret->deadline_ms = rd_u64(r);
+}
+
+int app_apply_print(const struct app_apply *a, void *buf, size_t size)
+{
+	struct writer w = writer_on(buf, size);
+
+	wr_u32(&w, a->id);
+	wr_u64(&w, a->base);
+	wr_u8(&w, a->dry_run);
+	app_terms_put(&w, &a->terms);
+	return done(&w);
+}
+
+int app_apply_parse(struct slice body, struct app_apply *ret)
+{
+	struct reader r = reader_on(body.p, body.n);
+	struct app_apply a = { 0 };
+
+	a.id = rd_u32(&r);
+	a.base = rd_u64(&r);
+	a.dry_run = rd_u8(&r);
+	app_terms_take(&r, &a.terms);
+	if (r.bad || r.p != r.end)
+		return ERR_PROTO;
+	*ret = a;
+	return 0;
+}

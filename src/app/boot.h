@@ -23,17 +23,21 @@ enum app_boot_msg {
 	APP_BOOT_COMMIT,     /* u32 transaction, u64 revision */
 	APP_BOOT_ABORT,      /* u32 transaction */
 	APP_BOOT_GO,         /* struct app_go; channels to other roles */
-	APP_BOOT_STORE,      /* u32 transaction, slice user, slice comment: admin makes what it prepared a revision */
+	APP_BOOT_STORE,      /* u32 transaction, struct app_terms: admin makes what it prepared a revision */
 	APP_BOOT_HEALTH,     /* struct app_health, to admin */
 	APP_BOOT_DRAIN,      /* u32 seconds, to the engine */
 	APP_BOOT_STOP,       /* end in an orderly way */
+	APP_BOOT_APPLIED,    /* to admin: u32 id, i32 status, u64 revision, u32 count, notes: u8 warning, slice pointer, slice message */
 	/* role -> supervisor */
 	APP_BOOT_TAKEN,      /* SOCKETS taken: the next may come */
 	APP_BOOT_PREPARED,   /* u32 transaction, i32 status, slice reason */
 	APP_BOOT_SERVING,
 	APP_BOOT_DRAINING,   /* u8 on: the engine takes no new calls, or does so again */
 	APP_BOOT_DRAINED,    /* no call is left */
-	APP_BOOT_STORED      /* u32 transaction, i32 status, u64 revision */
+	APP_BOOT_STORED,     /* u32 transaction, i32 status, u64 revision */
+	APP_BOOT_COMMITTED,  /* u32 transaction */
+	APP_BOOT_NEWEST,     /* admin, before SERVING: u64 number of the newest revision in the database */
+	APP_BOOT_APPLY       /* admin: struct app_apply; the bundle as a sealed blob */
 };
 
 /** What a descriptor of SETUP or GO is. */
@@ -49,6 +53,7 @@ enum app_fd_tag {
 	APP_FD_TAGS
 };
 
+#define APP_NOTES_MAX 100     /* of an APPLIED */
 #define APP_BOOT_FDS 240      /* descriptors of one SETUP */
 
 struct app_setup {
@@ -70,6 +75,20 @@ struct app_go {
 	uint8_t tag[APP_FD_TAGS];
 };
 
+/** How a revision is made: who, why, and what it does to a change that waits for its confirmation. */
+struct app_terms {
+	struct slice user, comment;
+	uint8_t step;                      /* enum store_pending_step */
+	uint64_t previous, deadline_ms;
+};
+/** A change that the API asks for. */
+struct app_apply {
+	uint32_t id;
+	uint64_t base;                     /* the revision that it was made from */
+	uint8_t dry_run;
+	struct app_terms terms;
+};
+
 struct app_health_row { struct slice role; uint32_t pid, restarts; uint64_t since_ms; };
 struct app_health {
 	struct slice status;               /* ok, degraded, draining */
@@ -81,9 +100,13 @@ struct app_health {
 int app_setup_print(const struct app_setup *s, void *buf, size_t size);
 int app_go_print(const struct app_go *g, void *buf, size_t size);
 int app_health_print(const struct app_health *h, void *buf, size_t size);
+int app_apply_print(const struct app_apply *a, void *buf, size_t size);
+void app_terms_put(struct writer *w, const struct app_terms *t);
 /** Parse; slices borrow the body. ERR_PROTO. */
 int app_setup_parse(struct slice body, struct app_setup *ret);
 int app_go_parse(struct slice body, struct app_go *ret);
 int app_health_parse(struct slice body, struct app_health *ret);
+int app_apply_parse(struct slice body, struct app_apply *ret);
+void app_terms_take(struct reader *r, struct app_terms *ret);
 
 #endif

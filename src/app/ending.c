@@ -86,7 +86,7 @@ static void drain_engine(struct super *s, uint32_t seconds)
 static void drain(struct super *s)
 {
 	size_t n = 0;
-	const struct peer_system_conf *sys = conf_objects(s->p->doc, &peer_schema_system, &n)[0];
+	const struct peer_system_conf *sys = conf_objects(s->doc, &peer_schema_system, &n)[0];
 
 	s->phase = SUPER_DRAINING;
 	base_log(BASE_INFO, "super", "draining for at most %lld s", (long long)sys->drain_seconds);

@@ -46,7 +46,7 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 static uint32_t workers(const struct super *s)
 {
 	size_t n = 0;
-	const struct peer_system_conf *sys = conf_objects(s->p->doc, &peer_schema_system, &n)[0];
+	const struct peer_system_conf *sys = conf_objects(s->doc, &peer_schema_system, &n)[0];
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (sys->media_process.workers > 0)

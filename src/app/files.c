@@ -40,6 +40,7 @@ struct gather {
 	const struct conf_doc *doc;
 	const struct app_places *at;
 	const struct app_bundle *old;      /* read again; NULL: import */
+	bool keep;                         /* do not read those again that are there, and import none */
 	struct conf_errors *errs;
 	struct app_file *file;
 	size_t n;
@@ -120,6 +121,15 @@ static int read_import(const struct file_row *row, const struct app_places *at, 
 	return err;
 }
 
+static int copy_bytes(struct slice from, struct slice *ret)
+{
+	*ret = (struct slice){ malloc(from.n + 1), from.n };
+	if (!ret->p)
+		return -ENOMEM;
+	memcpy((char *)ret->p, from.p, from.n);
+	return 0;
+}
+
 /* Again: where it was imported from, else its copy in the state folder, else what the revision has. */
 static int read_again(const struct file_row *row, const struct app_places *at, const struct app_file *old, char path[static PATH_MAX],
 	struct slice *ret)
@@ -134,11 +144,7 @@ static int read_again(const struct file_row *row, const struct app_places *at, c
 		err = read_state(row, at, old->name, in_state, ret);
 	if (err != -ENOENT)
 		return err;
-	*ret = (struct slice){ malloc(old->bytes.n + 1), old->bytes.n };
-	if (!ret->p)
-		return -ENOMEM;
-	memcpy((char *)ret->p, old->bytes.p, old->bytes.n);
-	return 0;
+	return copy_bytes(old->bytes, ret);
 }
 
 static bool gathered(const struct gather *g, const char *kind, const char *name)
@@ -158,6 +164,36 @@ static const char *why_not(int err)
 	return base_strerror(err);
 }
 
+static int read_one(const struct gather *g, const struct file_row *row, const char *name, const struct app_file *old, char path[static PATH_MAX],
+	struct slice *ret)
+{
+	int err;
+
+	if (g->keep && old) {
+		snprintf(path, PATH_MAX, "%s", old->origin);
+		return copy_bytes(old->bytes, ret);
+	}
+	if (g->keep) {
+		err = read_state(row, g->at, name, path, ret);
+		path[0] = 0;
+		return err;
+	}
+	return old ? read_again(row, g->at, old, path, ret) : read_import(row, g->at, name, path, ret);
+}
+
+/* Certificates and keys may be there before a profile names them. Policies go with their object. */
+static void gather_spare(struct gather *g)
+{
+	for (size_t i = 0; g->old && i < g->old->nfiles && g->n < APP_FILES_MAX; i++) {
+		const struct app_file *f = &g->old->file[i];
+		struct slice bytes;
+
+		if (strcmp(f->kind, "policy") == 0 || gathered(g, f->kind, f->name) || copy_bytes(f->bytes, &bytes))
+			continue;
+		g->file[g->n++] = (struct app_file){ f->kind, f->name, strdup(f->origin), bytes };
+	}
+}
+
 static void gather_one(struct gather *g, const struct file_row *row, const void *obj)
 {
 	const char *name = *(const char *const *)((const char *)obj + row->at);
@@ -169,7 +205,7 @@ static void gather_one(struct gather *g, const struct file_row *row, const void 
 
 	if (!name || gathered(g, row->kind, name))
 		return;
-	err = old ? read_again(row, g->at, old, path, &bytes) : read_import(row, g->at, name, path, &bytes);
+	err = read_one(g, row, name, old, path, &bytes);
 	if (err || g->n == APP_FILES_MAX) {
 		snprintf(pointer, sizeof(pointer), "%s/%s", conf_pointer(g->doc, row->col, obj, buf), row->key);
 		conf_error(g->errs, pointer, "%s: %s", path[0] ? path : name, err ? why_not(err) : "too many files");
@@ -201,6 +237,7 @@ static int gather_bundle(struct gather *g, struct slice text, struct app_bundle 
 	if (!g->file)
 		return -ENOMEM;
 	gather_all(g);
+	gather_spare(g);
 	err = g->failed ? ERR_CONFIG : app_bundle_new(0, text, g->file, g->n, ret);
 	for (size_t i = 0; i < g->n; i++) {
 		explicit_bzero((char *)g->file[i].bytes.p, g->file[i].bytes.n);
@@ -225,6 +262,14 @@ int app_files_again(const struct conf_doc *doc, const struct app_bundle *old, co
 	struct gather g = { .doc = doc, .at = at, .old = old, .errs = errs };
 
 	return gather_bundle(&g, old->document, ret);
+}
+
+int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_places *at, struct conf_errors *errs,
+	struct app_bundle **ret)
+{
+	struct gather g = { .doc = doc, .at = at, .old = want, .keep = true, .errs = errs };
+
+	return gather_bundle(&g, want->document, ret);
 }
 
 static void check_tls(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)

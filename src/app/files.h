@@ -32,6 +32,10 @@ int app_files_import(const struct conf_doc *doc, struct slice text, const struct
 int app_files_again(const struct conf_doc *doc, const struct app_bundle *old, const struct app_places *at, struct conf_errors *errs,
 	struct app_bundle **ret);
 
+/** The revision that the API wants: files that it has stay as they are, others are taken from the state folder alone. */
+int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_places *at, struct conf_errors *errs,
+	struct app_bundle **ret);
+
 /** Certificates fit their keys, trust anchors parse, policies are text. Errors at the pointer of the object. */
 void app_files_check(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs);
 

@@ -6,14 +6,18 @@
 #include "app/bundle.h"
 #include "app/spawn.h"
 
+struct app_terms;
 struct store;
+struct store_file;
 
 #define APP_LOAD_NONE 3               /* exit code: neither a revision nor a document to import */
 
 /** The child's side: what came is on APP_CHAN_FD, what goes is written to APP_CHAN_FD + 1. @return exit code */
 int app_load_main(const char *path);
-/** Make a revision of a bundle: what --load imports and what SIGHUP has read again. */
-int app_load_store(struct store *s, const char *user, const char *comment, const struct app_bundle *b, uint64_t *ret_number);
+/** Make a revision of a bundle: what --load imports, what SIGHUP has read again, what the API wrote. */
+int app_load_store(struct store *s, const struct app_terms *terms, const struct app_bundle *b, uint64_t *ret_number);
+/** A bundle of what the store has: files of kind `origin` become origins. */
+int app_load_bundle(uint64_t number, struct slice document, const struct store_file *files, size_t n, struct app_bundle **ret);
 
 /**
  * The supervisor's side. Blocks until it is done.

@@ -9,13 +9,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/boot.h"
 #include "postern/loop.h"
 #include "postern/store.h"
 
 #define ORIGIN "origin"
 
-int app_load_store(struct store *s, const char *user, const char *comment, const struct app_bundle *b, uint64_t *ret_number)
+int app_load_store(struct store *s, const struct app_terms *terms, const struct app_bundle *b, uint64_t *ret_number)
 {
+	char user[64], comment[512];
+	struct store_revision_new rev = { .user = user, .comment = comment, .document = b->document, .step = (enum store_pending_step)terms->step,
+		.pending = { .previous = terms->previous, .deadline_ms = (int64_t)terms->deadline_ms } };
 	struct store_file *f = calloc(2 * b->nfiles + 1, sizeof(*f));
 	char (*name)[512] = calloc(b->nfiles + 1, sizeof(*name));
 	size_t n = 0;
@@ -30,37 +34,41 @@ int app_load_store(struct store *s, const char *user, const char *comment, const
 		if (file->origin[0] && !t.cut)
 			f[n++] = (struct store_file){ ORIGIN, name[i], slice_str(file->origin) };
 	}
+	slice_copy(user, sizeof(user), terms->user);
+	slice_copy(comment, sizeof(comment), terms->comment);
+	rev.files = f;
+	rev.nfiles = n;
 	if (!err)
-		err = store_revision_add(s, user, comment, b->document, f, n, ret_number);
+		err = store_revision_put(s, &rev, ret_number);
 	free(f);
 	free(name);
 	return err;
 }
 
-static const char *origin_of(const struct store_revision_full *r, const struct store_file *file)
+static const char *origin_of(const struct store_file *files, size_t n, const struct store_file *file)
 {
 	char key[512];
-	struct text t = text_on(key, sizeof(key));
+	struct text t = text_on(key, sizeof key);
 
 	text_add(&t, "%s:%s", file->kind, file->name);
-	for (size_t i = 0; i < r->nfiles; i++)
-		if (strcmp(r->files[i].kind, ORIGIN) == 0 && strcmp(r->files[i].name, key) == 0)
-			return r->files[i].bytes.p; /* terminated: store_revision_get copies with a NUL */
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(files[i].kind, ORIGIN) == 0 && strcmp(files[i].name, key) == 0)
+			return files[i].bytes.p; /* terminated: store_revision_get copies with a NUL */
 	return "";
 }
 
-static int to_bundle(const struct store_revision_full *r, struct app_bundle **ret)
+int app_load_bundle(uint64_t number, struct slice document, const struct store_file *files, size_t n, struct app_bundle **ret)
 {
-	struct app_file *f = calloc(r->nfiles + 1, sizeof(*f));
-	size_t n = 0;
+	struct app_file *f = calloc(n + 1, sizeof(*f));
+	size_t count = 0;
 	int err;
 
 	if (!f)
 		return -ENOMEM;
-	for (size_t i = 0; i < r->nfiles; i++)
-		if (strcmp(r->files[i].kind, ORIGIN) != 0)
-			f[n++] = (struct app_file){ r->files[i].kind, r->files[i].name, origin_of(r, &r->files[i]), r->files[i].bytes };
-	err = app_bundle_new(r->rev.number, r->document, f, n, ret);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(files[i].kind, ORIGIN) != 0)
+			f[count++] = (struct app_file){ files[i].kind, files[i].name, origin_of(files, n, &files[i]), files[i].bytes };
+	err = app_bundle_new(number, document, f, count, ret);
 	free(f);
 	return err;
 }
@@ -89,12 +97,12 @@ static int find_or_import(struct store *s, const struct app_bundle *given, struc
 	int err = store_revision_get(s, 0, &r);
 
 	if (err == ERR_NOTFOUND && given) {
-		err = app_load_store(s, "import", "imported from the configuration file", given, &number);
+		err = app_load_store(s, &(struct app_terms){ .user = SLICE("import"), .comment = SLICE("imported from the configuration file") }, given, &number);
 		if (!err)
 			err = store_revision_get(s, number, &r);
 	}
 	if (!err)
-		err = to_bundle(r, ret);
+		err = app_load_bundle(r->rev.number, r->document, r->files, r->nfiles, ret);
 	if (r)
 		store_revision_free(r);
 	return err;

@@ -2,9 +2,11 @@
 /*
  * app/revise: a new revision in two phases. Every child that has the revision in force prepares the next one; when all have,
  * admin makes it durable; then all commit. One that cannot: all abort, the old stays. A child that was still being fed
- * takes no part and is brought up to date afterwards.
- * Today for SIGHUP: the same document, its files read again.
+ * takes no part and is brought up to date afterwards. An admin that dies while storing leaves it open which revision is the
+ * newest: all wait, prepared, for its successor, which looks into the database.
+ * For SIGHUP (the same document, its files read again) and for what the API asks for (app/apply).
  */
+#include <errno.h>
 #include <unistd.h>
 
 #include "app/notify.h"
@@ -27,6 +29,7 @@ void app_revise_fini(struct super *s)
 {
 	close_snapshots(&s->revise);
 	s->revise.next = base_unref(s->revise.next);
+	s->revise.next_doc = base_unref(s->revise.next_doc);
 	loop_timer_stop(&s->revise.timer);
 }
 
@@ -39,10 +42,14 @@ static void again(void *arg)
 }
 
 /* Back to idle; a wish that came meanwhile is looked at now. */
-static void conclude(struct super *s)
+static void conclude(struct super *s, int status, const char *why)
 {
+	struct app_order *order = s->revise.order;
+
 	app_revise_fini(s);
 	s->revise.phase = REVISE_IDLE;
+	s->revise.order = NULL;
+	app_apply_answer(s, order, status, why);
 	app_notify("READY=1");
 	if (s->revise.again)
 		loop_timer_start(s->loop, &s->revise.timer, 1, again, s);
@@ -59,23 +66,35 @@ static void abort_one(struct child *c)
 	c->voted = 0;
 }
 
-static void give_up(struct super *s, const char *why)
+static void give_up(struct super *s, int status, const char *why)
 {
 	base_log(BASE_ERROR, "revise", "the new revision is not taken, revision %llu stays in force error=\"%s\"", (unsigned long long)s->bundle->revision, why);
 	app_super_each(s, abort_one);
-	conclude(s);
+	conclude(s, status, why);
 }
 
 static void kill_silent(struct child *c)
 {
-	if (c->asked == c->seat->super->revise.transaction)
+	const uint32_t transaction = c->seat->super->revise.transaction;
+
+	if (c->asked == transaction || c->taking == transaction)
 		app_super_kill(c);
 }
 
 static void timed_out(void *arg)
 {
-	app_super_each(arg, kill_silent);
-	give_up(arg, "a process did not answer in time");
+	struct super *s = arg;
+
+	if (s->revise.phase == REVISE_STORING) {
+		if (s->seat[APP_ADMIN].serving)
+			app_super_kill(s->seat[APP_ADMIN].serving); /* its successor knows what is stored */
+		return;
+	}
+	app_super_each(s, kill_silent);
+	if (s->revise.phase == REVISE_COMMITTING)
+		conclude(s, 0, NULL); /* their successors start with it */
+	else
+		give_up(s, -ETIMEDOUT, "a process did not answer in time");
 }
 
 /* Those that voted commit; those that came up meanwhile are brought up to date, once what they were asked before is answered. */
@@ -84,13 +103,33 @@ static void commit_one(struct child *c)
 	struct super *s = c->seat->super;
 	int err = 0;
 
-	if (c->voted == s->seq)
+	if (c->voted == s->seq) {
+		c->taking = s->seq;
 		err = app_feed_commit(c, s->seq, s->bundle->revision);
-	else if (c->have && !c->asked)
+	} else if (c->have && !c->asked) {
 		err = app_feed_prepare(c, s->seq, s->full, s->bare);
+	}
 	c->voted = 0;
 	if (err)
 		app_super_kill(c);
+}
+
+static bool is_taken(const struct super *s)
+{
+	for (size_t i = 0; i < APP_ROLES; i++) {
+		const struct child *c[] = { s->seat[i].serving, s->seat[i].spare };
+
+		for (size_t k = 0; k < ARRAY_LEN(c); k++)
+			if (c[k] && c[k]->taking == s->revise.transaction)
+				return false;
+	}
+	return true;
+}
+
+static void maybe_conclude(struct super *s)
+{
+	if (s->revise.phase == REVISE_COMMITTING && is_taken(s))
+		conclude(s, 0, NULL);
 }
 
 static void commit(struct super *s)
@@ -100,14 +139,18 @@ static void commit(struct super *s)
 	s->seq = v->transaction;
 	base_unref(s->bundle);
 	s->bundle = base_ref(v->next);
+	base_unref(s->doc);
+	s->doc = base_ref(v->next_doc);
 	close(s->full);
 	close(s->bare);
 	s->full = v->full;
 	s->bare = v->bare;
 	v->full = v->bare = -1;
+	v->phase = REVISE_COMMITTING;
+	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);
 	base_log(BASE_INFO, "revise", "revision %llu is in force", (unsigned long long)s->bundle->revision);
-	conclude(s);
+	maybe_conclude(s);
 }
 
 /* ---- answers ---- */
@@ -124,28 +167,41 @@ static bool waits_for(const struct super *s)
 	return false;
 }
 
+static struct app_terms terms(const struct app_order *o)
+{
+	if (!o)
+		return (struct app_terms){ .user = SLICE("sighup"), .comment = SLICE("certificates and policies read again") };
+	return (struct app_terms){ slice_str(o->user), slice_str(o->comment), o->step, o->previous, o->deadline_ms };
+}
+
 static void store(struct super *s)
 {
 	struct child *admin = s->seat[APP_ADMIN].serving;
-	uint8_t body[128];
+	const struct app_terms t = terms(s->revise.order);
+	uint8_t body[1024];
 	struct writer w = writer_on(body, sizeof(body));
 
 	if (!admin || admin->state != CHILD_SERVING || admin->voted != s->revise.transaction) {
-		give_up(s, "admin is not there to store it");
+		give_up(s, -EBUSY, "admin is not there to store it");
 		return;
 	}
 	wr_u32(&w, s->revise.transaction);
-	wr_slice(&w, SLICE("sighup"));
-	wr_slice(&w, SLICE("certificates and policies read again"));
+	app_terms_put(&w, &t);
 	s->revise.phase = REVISE_STORING;
 	if (loop_chan_send(admin->chan, APP_BOOT_STORE, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0))
-		give_up(s, "admin cannot be told to store it");
+		give_up(s, -EIO, "admin cannot be told to store it");
 }
 
 static void maybe_store(struct super *s)
 {
-	if (s->revise.phase == REVISE_PREPARING && !waits_for(s))
+	if (s->revise.phase != REVISE_PREPARING || waits_for(s))
+		return;
+	if (s->revise.order && s->revise.order->dry_run) {
+		app_super_each(s, abort_one);
+		conclude(s, 0, NULL);
+	} else {
 		store(s);
+	}
 }
 
 /* A child on its way up: commit what it has, bring it up to date, and it is ready. */
@@ -168,7 +224,10 @@ static void refused(struct child *c, uint32_t transaction, int status, struct sl
 
 	base_log(BASE_ERROR, "revise", "%s cannot take the configuration error=\"%.*s\"", app_role_name(c->seat->role), (int)reason.n, reason.p);
 	if (transaction == s->revise.transaction && s->revise.phase == REVISE_PREPARING) {
-		give_up(s, "a process refused it");
+		char why[320];
+
+		slice_copy(why, sizeof(why), reason);
+		give_up(s, status, why);
 		return;
 	}
 	app_super_kill(c);
@@ -200,22 +259,43 @@ void app_revise_stored(struct child *c, uint32_t transaction, int status, uint64
 	if (s->revise.phase != REVISE_STORING || transaction != s->revise.transaction)
 		return;
 	if (status) {
-		give_up(s, base_strerror(status));
+		give_up(s, status, base_strerror(status));
 		return;
 	}
 	s->revise.next->revision = number;
 	commit(s);
 }
 
+void app_revise_newest(struct super *s, uint64_t number)
+{
+	if (s->revise.phase != REVISE_UNSURE)
+		return;
+	if (number <= s->bundle->revision) {
+		give_up(s, -EBUSY, "admin died before it was stored");
+		return;
+	}
+	s->revise.next->revision = number;
+	commit(s);
+}
+
+void app_revise_committed(struct child *c, uint32_t transaction)
+{
+	if (c->taking == transaction)
+		c->taking = 0;
+	maybe_conclude(c->seat->super);
+}
+
 void app_revise_child_gone(struct child *c)
 {
 	struct super *s = c->seat->super;
 
-	c->asked = c->voted = c->have = 0;
-	if (s->revise.phase == REVISE_STORING && c == s->seat[APP_ADMIN].serving)
-		give_up(s, "admin died while storing it");
-	else
-		maybe_store(s);
+	c->asked = c->voted = c->have = c->taking = 0;
+	if (s->revise.phase == REVISE_STORING && c == s->seat[APP_ADMIN].serving) {
+		s->revise.phase = REVISE_UNSURE;
+		loop_timer_stop(&s->revise.timer);
+	}
+	maybe_store(s);
+	maybe_conclude(s);
 }
 
 /* ---- SIGHUP ---- */
@@ -236,16 +316,17 @@ static void ask_one(struct child *c)
 		app_super_kill(c);
 }
 
-/* Takes next over. */
-static void begin(struct super *s, struct app_bundle *next)
+void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, struct app_order *order)
 {
 	struct revise *v = &s->revise;
-	int err = app_feed_snapshots(s->p->doc, next, &v->full, &v->bare);
+	int err = app_feed_snapshots(doc, next, &v->full, &v->bare);
 
 	v->next = next;
+	v->next_doc = doc;
+	v->order = order;
 	v->transaction = ++v->last;
 	if (err) {
-		give_up(s, base_strerror(err));
+		give_up(s, err, base_strerror(err));
 		return;
 	}
 	v->phase = REVISE_PREPARING;
@@ -261,9 +342,9 @@ static int read_again(struct super *s, struct app_bundle **ret)
 	int err = conf_errors_new(&errs);
 
 	if (!err)
-		err = app_files_again(s->p->doc, s->bundle, &s->p->places, errs, &next);
+		err = app_files_again(s->doc, s->bundle, &s->p->places, errs, &next);
 	if (!err) {
-		app_files_check(s->p->doc, next, errs);
+		app_files_check(s->doc, next, errs);
 		err = conf_errors_count(errs) ? ERR_CONFIG : 0;
 	}
 	log_notes(errs);
@@ -296,6 +377,6 @@ void app_revise_hup(struct super *s)
 		base_log(BASE_INFO, "revise", "no file has changed");
 		base_unref(next);
 	} else {
-		begin(s, next);
+		app_revise_begin(s, next, base_ref(s->doc), NULL);
 	}
 }

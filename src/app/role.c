@@ -216,6 +216,8 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	struct reader rd = reader_on(m->body.p, m->body.n);
 	uint32_t transaction = rd_u32(&rd);
 	struct app_revision old = r->now;
+	uint8_t body[4];
+	struct writer w = writer_on(body, sizeof(body));
 
 	if (transaction != r->transaction || transaction == 0)
 		return ERR_PROTO;
@@ -225,6 +227,8 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	r->transaction = 0;
 	r->ops->commit(r);
 	revision_fini(&old);
+	wr_u32(&w, transaction);
+	app_role_tell(r, APP_BOOT_COMMITTED, (struct slice){ (char *)body, 4 });
 	return rd.bad ? ERR_PROTO : 0;
 }
 
@@ -291,7 +295,7 @@ static void on_message(void *arg, struct loop_msg *m)
 		[APP_BOOT_SETUP] = on_setup,     [APP_BOOT_SOCKETS] = on_sockets, [APP_BOOT_PREPARE] = on_prepare,
 		[APP_BOOT_COMMIT] = on_commit,   [APP_BOOT_ABORT] = on_abort,     [APP_BOOT_GO] = on_go,
 		[APP_BOOT_STORE] = on_other,     [APP_BOOT_HEALTH] = on_other,    [APP_BOOT_DRAIN] = on_other,
-		[APP_BOOT_STOP] = on_stop,
+		[APP_BOOT_STOP] = on_stop,       [APP_BOOT_APPLIED] = on_other,
 	};
 	struct role *r = arg;
 	int err;

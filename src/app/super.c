@@ -138,6 +138,22 @@ static void on_drained(struct child *c, struct reader *r)
 	app_ending_drained(c->seat->super);
 }
 
+static void on_committed(struct child *c, struct reader *r)
+{
+	uint32_t transaction = rd_u32(r);
+
+	if (!r->bad)
+		app_revise_committed(c, transaction);
+}
+
+static void on_newest(struct child *c, struct reader *r)
+{
+	uint64_t number = rd_u64(r);
+
+	if (!r->bad && c == c->seat->super->seat[APP_ADMIN].serving)
+		app_revise_newest(c->seat->super, number);
+}
+
 static void on_stored(struct child *c, struct reader *r)
 {
 	uint32_t transaction = rd_u32(r);
@@ -154,12 +170,17 @@ static void on_message(void *arg, struct loop_msg *m)
 	static void (*const handler[])(struct child *, struct reader *) = {
 		[APP_BOOT_TAKEN] = on_taken,       [APP_BOOT_PREPARED] = on_prepared, [APP_BOOT_SERVING] = on_serving,
 		[APP_BOOT_DRAINING] = on_draining, [APP_BOOT_DRAINED] = on_drained,   [APP_BOOT_STORED] = on_stored,
+		[APP_BOOT_COMMITTED] = on_committed, [APP_BOOT_NEWEST] = on_newest,
 	};
 	struct child *c = arg;
 	struct reader r;
 
 	if (!m) {
 		child_lost(c);
+		return;
+	}
+	if (m->type == APP_BOOT_APPLY) {
+		app_apply_message(c, m);
 		return;
 	}
 	r = reader_on(m->body.p, m->body.n);
@@ -476,6 +497,7 @@ static int super_init(struct super *s)
 	s->seq = s->revise.last = 1;
 	s->started_ms = base_wall_ms();
 	s->bundle = base_ref(s->p->bundle);
+	s->doc = base_ref(s->p->doc);
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		s->seat[i].super = s;
 		s->seat[i].role = (enum app_role)i;
@@ -501,8 +523,10 @@ static void super_fini(struct super *s)
 		s->lost = c->next_lost;
 		bury(c);
 	}
+	app_apply_fini(s);
 	app_revise_fini(s);
 	base_unref(s->bundle);
+	base_unref(s->doc);
 	if (s->signals)
 		loop_fd_del(s->signals);
 	if (s->loop)

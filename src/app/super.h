@@ -18,6 +18,7 @@
 #include "postern/loop.h"
 
 struct conf_doc;
+struct conf_errors;
 struct super;
 
 /** What the supervisor was started with, complete and checked. */
@@ -58,6 +59,7 @@ struct child {
 	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
 	uint32_t asked;                    /* PREPARE without an answer; 0: none */
 	uint32_t voted;                    /* prepared this one and waits for COMMIT or ABORT; 0: none */
+	uint32_t taking;                   /* COMMIT of a change without its answer; 0: none */
 };
 
 struct seat {
@@ -75,11 +77,14 @@ enum super_phase { SUPER_STARTING, SUPER_RUNNING, SUPER_DRAINING, SUPER_STOP_ENG
 
 /** A change of revision in all roles, or in none. */
 struct revise {
-	enum { REVISE_IDLE, REVISE_PREPARING, REVISE_STORING } phase;
+	enum { REVISE_IDLE, REVISE_PREPARING, REVISE_STORING, REVISE_UNSURE, REVISE_COMMITTING } phase;
 	bool again;                        /* asked for while one was under way */
 	uint32_t transaction, last;        /* numbers are never used twice: an answer may come late */
 	struct app_bundle *next;
+	struct conf_doc *next_doc;
 	int full, bare;                    /* snapshots of next */
+	bool dry_run;
+	struct app_order *order;           /* of the API; NULL: SIGHUP */
 	struct loop_timer timer;
 };
 
@@ -98,6 +103,9 @@ struct super {
 	struct loop_timer end_timer;
 	uint32_t seq;                      /* transaction of the revision in force */
 	struct app_bundle *bundle;         /* in force */
+	struct conf_doc *doc;              /* its document */
+	struct app_order *waiting;         /* the API's next change, until its turn comes */
+	struct loop_timer turn;
 	int full, bare;                    /* its snapshots: whole; without secrets and files, for media */
 	struct revise revise;
 };
@@ -124,8 +132,32 @@ int app_feed_plain(struct child *c, uint16_t type, uint32_t value);
 void app_revise_hup(struct super *s);
 void app_revise_prepared(struct child *c, uint32_t transaction, int status, struct slice reason);
 void app_revise_stored(struct child *c, uint32_t transaction, int status, uint64_t number);
+void app_revise_committed(struct child *c, uint32_t transaction);
+/** What the database of a new admin has: tells whether one that died while storing had done it. */
+void app_revise_newest(struct super *s, uint64_t number);
 void app_revise_child_gone(struct child *c);
 void app_revise_fini(struct super *s);
+/** Prepare next with its document in all, then store and commit; takes all three over. For order NULL (SIGHUP) nobody is answered. */
+void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, struct app_order *order);
+
+/* apply.c */
+struct loop_msg;
+/** A change that the API asks for, with its terms as they go to admin again. */
+struct app_order {
+	uint32_t id;
+	uint64_t base;
+	bool dry_run;
+	char user[64], comment[512];
+	uint8_t step;
+	uint64_t previous, deadline_ms;
+	struct app_bundle *want;
+	struct conf_errors *notes;
+	struct mono since;
+};
+void app_apply_message(struct child *c, struct loop_msg *m);
+/** Answer and free (NULL is legal). why: an error beside the notes, or NULL. */
+void app_apply_answer(struct super *s, struct app_order *o, int status, const char *why);
+void app_apply_fini(struct super *s);
 
 /* ending.c */
 void app_ending_signal(struct super *s);                   /* SIGTERM, SIGINT */

@@ -9,6 +9,9 @@
 static const struct ctl_command rows[CTL_COMMANDS] = {
 	[CTL_CALL_END] = { CTL_CALL_END, "call.end", "engine", "{\"id\": string, \"why\": string}", "End a call on both sides" },
 	[CTL_DRAIN]    = { CTL_DRAIN,    "drain",    "engine", "{}", "Take no new calls; calls in progress go on" },
+	[CTL_TRUNK_PROBE]   = { CTL_TRUNK_PROBE,   "trunk.probe",   "engine", "{\"id\": string}", "Probe the trunk's targets now" },
+	[CTL_TRUNK_DRAIN]   = { CTL_TRUNK_DRAIN,   "trunk.drain",   "engine", "{\"id\": string}", "No new calls go to the trunk; calls in progress go on" },
+	[CTL_TRUNK_UNDRAIN] = { CTL_TRUNK_UNDRAIN, "trunk.undrain", "engine", "{\"id\": string}", "New calls go to the trunk again" },
 	[CTL_UNDRAIN]  = { CTL_UNDRAIN,  "undrain",  "engine", "{}", "Take new calls again" },
 };
 

@@ -14,9 +14,9 @@ static const struct conf_row user_rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = offsetof(struct ctl_user_conf, id), .flags = CONF_REQUIRED, .doc = "Name of the user." },
 	{ .key = "role", .type = CONF_ENUM, .at = offsetof(struct ctl_user_conf, role), .def = "\"viewer\"", .names = role_names,
 	  .doc = "`viewer` reads, `operator` also ends calls, drains and probes, `admin` may all." },
-	{ .key = "allow", .type = CONF_LIST, .elem = CONF_CIDR, .at = offsetof(struct ctl_user_conf, allow), .flags = CONF_LATER | CONF_UNIQUE, .most = 256,
+	{ .key = "allow", .type = CONF_LIST, .elem = CONF_CIDR, .at = offsetof(struct ctl_user_conf, allow), .flags = CONF_UNIQUE, .most = 256,
 	  .doc = "Addresses and networks that the user's tokens are taken from; none named: any." },
-	{ .key = "deny", .type = CONF_LIST, .elem = CONF_CIDR, .at = offsetof(struct ctl_user_conf, deny), .flags = CONF_LATER | CONF_UNIQUE, .most = 256,
+	{ .key = "deny", .type = CONF_LIST, .elem = CONF_CIDR, .at = offsetof(struct ctl_user_conf, deny), .flags = CONF_UNIQUE, .most = 256,
 	  .doc = "Addresses and networks that they are not taken from; goes before allow." },
 	{ .key = NULL }
 };
@@ -53,8 +53,6 @@ static void check_users(const struct conf_doc *doc, struct conf_errors *errs)
 		text_add(&p, "%s/role", at);
 		if (!strcmp(u->id, "admin") && u->role != 2)
 			conf_error(errs, pointer, "must be \"admin\": the user admin is the one that cannot be locked out");
-		if (strcmp(u->id, "admin"))
-			conf_warn(errs, at, "user \"%s\" is accepted, but this build knows the user admin alone yet", u->id);
 		check_nets(errs, at, "allow", u->allow.v, u->allow.n);
 		check_nets(errs, at, "deny", u->deny.v, u->deny.n);
 	}

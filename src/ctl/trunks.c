@@ -22,12 +22,19 @@ const struct peer_live *ctl_live(const struct ctl_maps *m, uint32_t *ret_n)
 	return live;
 }
 
-static json_t *target_json(const struct peer_live_target *t, unsigned place)
+static json_t *target_json(const struct peer_live_target *t)
 {
-	return json_pack("{s:o, s:o, s:i, s:s, s:i, s:i, s:s, s:o, s:o, s:I}",
+	json_t *j = json_pack("{s:o, s:o, s:i, s:s, s:i, s:i, s:s, s:o, s:o, s:I}",
 		"uri", ctl_text(ctl_bounded(t->uri, sizeof t->uri)), "address", ctl_text(ctl_bounded(t->address, sizeof t->address)), "port", (int)t->port,
-		"transport", t->transport < ARRAY_LEN(transports) ? transports[t->transport] : "?", "priority", (int)place + 1, "weight", 0,
+		"transport", t->transport < ARRAY_LEN(transports) ? transports[t->transport] : "?", "priority", (int)t->priority, "weight", (int)t->weight,
 		"state", peer_state_name(t->state), "reason", ctl_text(ctl_bounded(t->reason, sizeof t->reason)), "since", ctl_time(t->since_ms), "calls", (json_int_t)t->calls);
+
+	json_object_set_new(j, "source", json_string(t->dns ? "dns" : "static"));
+	json_object_set_new(j, "ttl", t->dns ? json_integer(t->ttl) : json_null());
+	json_object_set_new(j, "last_probe", ctl_time(t->probe_ms));
+	json_object_set_new(j, "rtt_ms", t->rtt_us ? json_real(t->rtt_us / 1000.0) : json_null());
+	json_object_set_new(j, "flaps", json_integer(t->flaps));
+	return j;
 }
 
 /** A trunk is as good as its best target. */
@@ -50,8 +57,8 @@ static json_t *trunk_json(const struct peer_live_trunk *t)
 	json_t *targets = json_array();
 
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(targets, target_json(&t->target[i], i));
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:o}", "id", ctl_text(ctl_bounded(t->id, sizeof t->id)), "state", peer_state_name(trunk_state(t, n)),
+		json_array_append_new(targets, target_json(&t->target[i]));
+	return json_pack("{s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:o}", "id", ctl_text(ctl_bounded(t->id, sizeof t->id)), "state", peer_state_name(t->drained ? PEER_DRAINING : trunk_state(t, n)), "drained", t->drained,
 		"calls", (json_int_t)t->calls_in + t->calls_out, "calls_in", (json_int_t)t->calls_in, "calls_out", (json_int_t)t->calls_out, "cps", (json_int_t)t->cps, "targets", targets);
 }
 

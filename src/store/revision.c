@@ -44,7 +44,55 @@ static int revision_insert(struct store *s, const char *user, const char *commen
 	return 0;
 }
 
-int store_revision_add(struct store *s, const char *user, const char *comment, struct slice document, const struct store_file *files, size_t nfiles, uint64_t *ret_number)
+/* ---- what reverts by itself ---- */
+static int pending_step(struct store *s, const struct store_revision_new *n, sqlite3_int64 number)
+{
+	sqlite3_stmt *st;
+	int err;
+
+	if (n->step == STORE_PENDING_KEEP)
+		return 0;
+	err = store_stmt_run(s, STORE_PENDING_DEL);
+	if (err || n->step == STORE_PENDING_CLEAR)
+		return err;
+	st = store_stmt_get(s, STORE_PENDING_ADD);
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, number);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)n->pending.previous);
+	sqlite3_bind_int64(st, 3, n->pending.deadline_ms);
+	return store_step(s, st, "adding what waits for a confirmation");
+}
+
+int store_pending_get(struct store *s, struct store_pending *ret)
+{
+	sqlite3_stmt *st = store_stmt_get(s, STORE_PENDING_ONE);
+	int rc, err = 0;
+
+	if (!st)
+		return -EIO;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = (struct store_pending){ (uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2) };
+	else
+		err = rc == SQLITE_DONE ? ERR_NOTFOUND : store_err(s, "reading what waits for a confirmation");
+	sqlite3_reset(st);
+	return err;
+}
+
+int store_pending_clear(struct store *s)
+{
+	int err = store_stmt_run(s, STORE_SYNC_FULL);
+
+	if (!err)
+		err = store_stmt_run(s, STORE_PENDING_DEL);
+	if (!err && !sqlite3_changes(s->db))
+		err = ERR_NOTFOUND;
+	store_stmt_run(s, STORE_SYNC_NORMAL);
+	return err;
+}
+
+int store_revision_put(struct store *s, const struct store_revision_new *n, uint64_t *ret_number)
 {
 	sqlite3_int64 number = 0;
 	int err = store_stmt_run(s, STORE_SYNC_FULL);
@@ -53,15 +101,55 @@ int store_revision_add(struct store *s, const char *user, const char *comment, s
 		return err;
 	err = store_begin(s);
 	if (!err) {
-		err = revision_insert(s, user, comment, document, &number);
-		for (size_t i = 0; !err && i < nfiles; i++)
-			err = file_add(s, number, &files[i]);
+		err = revision_insert(s, n->user, n->comment, n->document, &number);
+		for (size_t i = 0; !err && i < n->nfiles; i++)
+			err = file_add(s, number, &n->files[i]);
+		if (!err)
+			err = pending_step(s, n, number);
 		err = store_end(s, err);
 	}
 	store_stmt_run(s, STORE_SYNC_NORMAL);
 	if (!err)
 		*ret_number = (uint64_t)number;
 	return err;
+}
+
+int store_revision_add(struct store *s, const char *user, const char *comment, struct slice document, const struct store_file *files, size_t nfiles, uint64_t *ret_number)
+{
+	return store_revision_put(s, &(struct store_revision_new){ .user = user, .comment = comment, .document = document, .files = files, .nfiles = nfiles }, ret_number);
+}
+
+/* ---- the list ---- */
+int store_revisions_each(struct store *s, uint64_t before, size_t limit, bool (*cb)(void *arg, const struct store_revision *r), void *arg)
+{
+	sqlite3_stmt *st = store_stmt_get(s, STORE_REVISIONS_EACH);
+	int rc;
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, before && before < INT64_MAX ? (sqlite3_int64)before : INT64_MAX);
+	sqlite3_bind_int64(st, 2, (sqlite3_int64)limit);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_revision r = { (uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+			(const char *)sqlite3_column_text(st, 2), (const char *)sqlite3_column_text(st, 3) };
+
+		if (!cb(arg, &r))
+			break;
+	}
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : store_err(s, "reading revisions");
+}
+
+static bool newest(void *arg, const struct store_revision *r)
+{
+	*(uint64_t *)arg = r->number;
+	return false;
+}
+
+int store_revision_newest(struct store *s, uint64_t *ret)
+{
+	*ret = 0;
+	return store_revisions_each(s, 0, 1, newest, ret);
 }
 
 /* ---- reading: everything goes into one block, counted first, then filled ---- */

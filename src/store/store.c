@@ -23,6 +23,12 @@ static const char *const migration[] = {
 	"CREATE TABLE file (revision INTEGER NOT NULL REFERENCES revision(number), kind TEXT NOT NULL, name TEXT NOT NULL, bytes BLOB NOT NULL,"
 	" PRIMARY KEY (revision, kind, name)) WITHOUT ROWID;"
 	"CREATE TABLE cdr (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, json TEXT NOT NULL);",
+	"CREATE TABLE pending (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL REFERENCES revision(number),"
+	" previous INTEGER NOT NULL REFERENCES revision(number), deadline_ms INTEGER NOT NULL);"
+	"CREATE TABLE token (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, hash TEXT NOT NULL UNIQUE,"
+	" created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL);"
+	"CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, user TEXT NOT NULL, address TEXT NOT NULL, action TEXT NOT NULL,"
+	" detail TEXT NOT NULL, status INTEGER NOT NULL);",
 };
 
 static const char *const sql[STORE_STMTS] = {
@@ -36,6 +42,18 @@ static const char *const sql[STORE_STMTS] = {
 	[STORE_REVISION_GET]    = "SELECT number, time_ms, user, comment, document FROM revision WHERE number = ?1",
 	[STORE_REVISION_NEWEST] = "SELECT number, time_ms, user, comment, document FROM revision ORDER BY number DESC LIMIT 1",
 	[STORE_FILES_GET]       = "SELECT kind, name, bytes FROM file WHERE revision = ?1 ORDER BY kind, name",
+	[STORE_REVISIONS_EACH]  = "SELECT number, time_ms, user, comment FROM revision WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
+	[STORE_PENDING_DEL]     = "DELETE FROM pending",
+	[STORE_PENDING_ADD]     = "INSERT INTO pending (one, revision, previous, deadline_ms) VALUES (1, ?1, ?2, ?3)",
+	[STORE_PENDING_ONE]     = "SELECT revision, previous, deadline_ms FROM pending",
+	[STORE_TOKEN_ADD]       = "INSERT INTO token (id, user, hash, created_ms, expires_ms, used_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[STORE_TOKEN_DEL]       = "DELETE FROM token WHERE user = ?1 AND id = ?2",
+	[STORE_TOKEN_USED]      = "UPDATE token SET used_ms = ?2 WHERE id = ?1",
+	[STORE_TOKENS_EACH]     = "SELECT id, user, hash, created_ms, expires_ms, used_ms FROM token WHERE ?1 = '' OR user = ?1 ORDER BY seq",
+	[STORE_TOKEN_GET]       = "SELECT id, user, expires_ms, used_ms FROM token WHERE hash = ?1",
+	[STORE_AUDIT_ADD]       = "INSERT INTO audit (time_ms, user, address, action, detail, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[STORE_AUDIT_EACH]      = "SELECT seq, time_ms, user, address, action, detail, status FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+	[STORE_AUDIT_PRUNE]     = "DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?1",
 	[STORE_CDR_ADD]         = "INSERT INTO cdr (id, json) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
 	[STORE_CDR_EACH]        = "SELECT seq, json FROM cdr WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
 	[STORE_CDR_GET]         = "SELECT json FROM cdr WHERE id = ?1",
@@ -115,6 +133,20 @@ int store_end(struct store *s, int err)
 int store_bind_slice(sqlite3_stmt *st, int at, struct slice v)
 {
 	return sqlite3_bind_text64(st, at, v.p ? v.p : "", v.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void store_bind_str(sqlite3_stmt *st, int at, const char *v)
+{
+	sqlite3_bind_text(st, at, v ? v : "", -1, SQLITE_STATIC);
+}
+
+int store_step(struct store *s, sqlite3_stmt *st, const char *what)
+{
+	int rc = sqlite3_step(st), err = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : store_err(s, what);
+
+	sqlite3_reset(st);
+	sqlite3_clear_bindings(st);
+	return err;
 }
 
 struct slice store_column(sqlite3_stmt *st, int at)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tokens of users: made here, shown once, kept as hashes; and the audit log of writes and failed logins.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "admin/admin.h"
+#include "postern/keys.h"
+#include "postern/store.h"
+
+#define TOKENS_MOST 100               /* of a user */
+
+/* ---- tokens ---- */
+static bool user_check(struct admin_request *rq)
+{
+	if (rq->a->doc && conf_find(rq->a->doc, &ctl_schema_users, rq->param[0]))
+		return true;
+	admin_problem(rq, 404, "there is no user \"%.64s\"", rq->param[0]);
+	return false;
+}
+
+static json_t *time_json(int64_t ms)
+{
+	char buf[32];
+
+	return ms ? json_string(base_time_rfc3339(ms, buf)) : json_null();
+}
+
+static bool token_add(void *arg, const struct store_token *t)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:o, s:o, s:o}", "id", t->id, "created", time_json(t->created_ms), "expires", time_json(t->expires_ms),
+		"last_used", time_json(t->used_ms)));
+	return true;
+}
+
+void admin_get_tokens(struct admin_request *rq)
+{
+	json_t *items;
+	int err;
+
+	if (!user_check(rq))
+		return;
+	items = json_array();
+	err = store_tokens_each(rq->a->p.store, rq->param[0], token_add, items);
+	if (err) {
+		json_decref(items);
+		admin_problem(rq, 500, "the database cannot be read: %s", base_strerror(err));
+		return;
+	}
+	admin_reply_json(rq, 200, json_pack("{s:o, s:n}", "items", items, "next"));
+}
+
+/** `2027-01-31T12:00:00Z`: what our own times look like, milliseconds optional. 0: no such time. */
+static int64_t time_parse(const char *text)
+{
+	struct tm tm = { 0 };
+	int end = 0;
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) != 6)
+		return 0;
+	text += end;
+	if (*text == '.')
+		text += 1 + strspn(text + 1, "0123456789");
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	return strcmp(text, "Z") ? 0 : (int64_t)timegm(&tm) * 1000;
+}
+
+/** `expires` (a time) or `expires_in` (seconds) of the body; 0: never. false: answered. */
+static bool expiry(struct admin_request *rq, int64_t now, int64_t *ret)
+{
+	json_t *at = json_object_get(rq->json, "expires"), *in = json_object_get(rq->json, "expires_in");
+	const char *key, *odd = NULL;
+	json_t *v;
+
+	*ret = 0;
+	json_object_foreach(rq->json, key, v)
+		if (strcmp(key, "expires") && strcmp(key, "expires_in"))
+			odd = key;
+	if (json_is_string(at))
+		*ret = time_parse(json_string_value(at));
+	else if (json_is_integer(in) && json_integer_value(in) > 0 && json_integer_value(in) <= 3650LL * 86400)
+		*ret = now + json_integer_value(in) * 1000;
+	if (!odd && ((!in || json_is_null(in)) || !at) && (*ret > now || ((!at || json_is_null(at)) && (!in || json_is_null(in)))))
+		return true;
+	admin_problem_errors(rq, 422, "a token takes \"expires\" (a time to come, RFC 3339 in UTC) or \"expires_in\" (seconds)",
+		json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%.64s", odd ? odd : at ? "expires" : "expires_in"), "message", odd ? "is unknown" : "is no time to come"), NULL);
+	return false;
+}
+
+static bool count(void *arg, const struct store_token *t)
+{
+	++*(unsigned *)arg;
+	return true;
+}
+
+void admin_post_token(struct admin_request *rq)
+{
+	char id[17], token[44], hash[65];
+	struct store_token t = { .id = id, .user = rq->param[0], .hash = hash, .created_ms = base_wall_ms() };
+	unsigned n = 0;
+	int err;
+
+	if (!user_check(rq) || !expiry(rq, t.created_ms, &t.expires_ms))
+		return;
+	store_tokens_each(rq->a->p.store, t.user, count, &n);
+	if (n >= TOKENS_MOST) {
+		admin_problem(rq, 409, "a user has at most %d tokens: remove one first", TOKENS_MOST);
+		return;
+	}
+	base_random_token(id, sizeof id);
+	keys_token_new(token);
+	keys_token_hash(slice_str(token), hash);
+	err = store_token_add(rq->a->p.store, &t);
+	if (err)
+		admin_problem(rq, err == -ENOSPC ? 507 : 500, "the token cannot be stored: %s", base_strerror(err));
+	else
+		admin_reply_json(rq, 201, json_pack("{s:s, s:s, s:o, s:o, s:n}", "id", id, "token", token, "created", time_json(t.created_ms), "expires",
+			time_json(t.expires_ms), "last_used"));
+	explicit_bzero(token, sizeof token);
+}
+
+void admin_delete_token(struct admin_request *rq)
+{
+	int err = store_token_del(rq->a->p.store, rq->param[0], rq->param[1]);
+
+	if (!err)
+		admin_reply_empty(rq, 204);
+	else
+		admin_problem(rq, err == ERR_NOTFOUND ? 404 : 500, err == ERR_NOTFOUND ? "the user has no such token" : "the token cannot be removed");
+}
+
+/* ---- audit ---- */
+void admin_audit(const struct admin_request *rq)
+{
+	bool write = strcmp(rq->method, "GET") && strcmp(rq->method, "HEAD") && strcmp(rq->method, "OPTIONS");
+	const struct store_audit e = { .time_ms = base_wall_ms(), .user = rq->user, .address = rq->address, .action = rq->method, .detail = rq->path, .status = (int)rq->status };
+
+	if (rq->user[0] ? !write : !rq->bad_login)
+		return;
+	base_log_limited(BASE_INFO, 20, "audit", "user=%s address=%s method=%s path=%.128s status=%u", rq->user[0] ? rq->user : "-", rq->address, rq->method, rq->path,
+		rq->status);
+	if (store_audit_add(rq->a->p.store, &e))
+		base_count(COUNTER_STORE_FAILED);
+}
+
+struct list { json_t *items; unsigned limit; uint64_t last; bool more; };
+
+static bool audit_add(void *arg, const struct store_audit *e)
+{
+	struct list *l = arg;
+
+	l->more = json_array_size(l->items) == l->limit;
+	if (l->more)
+		return false;
+	json_array_append_new(l->items, json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "time", time_json(e->time_ms), "user", e->user, "address", e->address, "method",
+		e->action, "path", e->detail, "status", e->status));
+	l->last = e->seq;
+	return true;
+}
+
+void admin_get_audit(struct admin_request *rq)
+{
+	struct list l = { 0 };
+	const char *after;
+	uint64_t before;
+	int err;
+
+	if (!admin_query_page(rq, &l.limit, &after) || !admin_query_number(rq, "after", INT64_MAX, &before))
+		return;
+	l.items = json_array();
+	err = store_audit_each(rq->a->p.store, before, l.limit + 1, audit_add, &l);
+	if (err) {
+		json_decref(l.items);
+		admin_problem(rq, 500, "the database cannot be read: %s", base_strerror(err));
+		return;
+	}
+	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", l.items, "next", l.more ? json_sprintf("%llu", (unsigned long long)l.last) : json_null()));
+}

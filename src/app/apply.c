@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * app/apply: a change of configuration that the API asks for, in the supervisor: checked here once more, since sockets and files
+ * are this process's business; then prepared in all roles (app/revise). The API sends one at a time. The answer tells what is
+ * wrong, each error at its pointer.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "app/check.h"
+#include "app/super.h"
+#include "postern/conf.h"
+#include "postern/ctl.h"
+#include "postern/peer.h"
+
+#define TURN_MS 30
+#define PATIENCE_MS 10000              /* for processes on their way up */
+#define ANSWER_BYTES 60000
+
+static void order_free(struct app_order *o)
+{
+	base_unref(o->want);
+	base_unref(o->notes);
+	free(o);
+}
+
+/* ---- the answer ---- */
+
+static void put_note(struct writer *w, uint32_t *n, const struct conf_note *note)
+{
+	struct slice pointer = slice_str(note->pointer), message = slice_str(note->message);
+
+	if (*n == APP_NOTES_MAX || w->p + pointer.n + message.n + 16 > w->end)
+		return;
+	wr_u8(w, note->warning);
+	wr_slice(w, pointer);
+	wr_slice(w, message);
+	(*n)++;
+}
+
+/* "/trunks/0: words", as a role says it */
+static void put_why(struct writer *w, uint32_t *n, const char *why)
+{
+	const char *end = why[0] == '/' ? strstr(why, ": ") : NULL;
+	char pointer[256] = "";
+
+	if (end)
+		slice_copy(pointer, sizeof(pointer), (struct slice){ why, (size_t)(end - why) });
+	put_note(w, n, &(struct conf_note){ pointer, end ? end + 2 : why, false });
+}
+
+void app_apply_answer(struct super *s, struct app_order *o, int status, const char *why)
+{
+	struct child *admin = s->seat[APP_ADMIN].serving;
+	uint8_t *body = o ? malloc(ANSWER_BYTES) : NULL, *count;
+	struct writer w = writer_on(body, body ? ANSWER_BYTES : 0);
+	const struct conf_note *note;
+	uint32_t n = 0;
+
+	if (!body) {
+		if (o)
+			order_free(o);
+		return;
+	}
+	wr_u32(&w, o->id);
+	wr_u32(&w, (uint32_t)status);
+	wr_u64(&w, s->bundle->revision);
+	count = w.p;
+	wr_u32(&w, 0);
+	if (status && why)
+		put_why(&w, &n, why);
+	for (size_t i = 0; (note = conf_errors_at(o->notes, i)); i++)
+		put_note(&w, &n, note);
+	wr_u32(&(struct writer){ count, count + 4, count, false }, n);
+	if (admin && admin->state == CHILD_SERVING)
+		loop_chan_send(admin->chan, APP_BOOT_APPLIED, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0);
+	free(body);
+	order_free(o);
+}
+
+/* ---- the order ---- */
+
+/* What is fixed from the start until the next one, with a warning. */
+static void tell_fixed(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
+{
+	size_t n;
+	const struct peer_system_conf *a = conf_objects(was, &peer_schema_system, &n)[0], *b = conf_objects(doc, &peer_schema_system, &n)[0];
+
+	if (strcmp(a->api.address, b->api.address) != 0 || a->api.port != b->api.port || strcmp(a->api.tls ? a->api.tls : "", b->api.tls ? b->api.tls : "") != 0)
+		conf_warn(notes, "/system/api", "the API moves at the next start");
+	if (b->max_calls > a->max_calls)
+		conf_warn(notes, "/system/max_calls", "memory for more calls is made at the next start");
+	if (a->trace.bytes != b->trace.bytes)
+		conf_warn(notes, "/system/trace/bytes", "the ring is made anew at the next start");
+	if (a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather)
+		conf_warn(notes, "/system/media_process", "media takes it up when it starts next");
+}
+
+static bool same_ports(const struct peer_realm_conf *a, const struct peer_realm_conf *b)
+{
+	const char *x = a->ports.address ? a->ports.address : "", *y = b->ports.address ? b->ports.address : "";
+	const char *x6 = a->ports.address6 ? a->ports.address6 : "", *y6 = b->ports.address6 ? b->ports.address6 : "";
+
+	return strcmp(a->id, b->id) == 0 && strcmp(x, y) == 0 && strcmp(x6, y6) == 0 && a->ports.port_min == b->ports.port_min &&
+		a->ports.port_max == b->ports.port_max;
+}
+
+/* Sockets that are open stay as they are in this build: the place of a realm and of a listener is its number elsewhere. */
+static void check_sockets(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
+{
+	size_t n = 0, m = 0;
+	const void *const *a = conf_objects(was, &peer_schema_listeners, &n), *const *b = conf_objects(doc, &peer_schema_listeners, &m);
+	bool same = n == m;
+
+	for (size_t i = 0; same && i < n; i++) {
+		const struct peer_listener_conf *x = a[i], *y = b[i];
+
+		same = strcmp(x->id, y->id) == 0 && x->transport == y->transport && x->port == y->port && strcmp(x->address, y->address) == 0;
+	}
+	if (!same)
+		conf_error(notes, "/listeners", "listeners are opened and closed at a start: this one runs with those that it has");
+	a = conf_objects(was, &peer_schema_realms, &n);
+	b = conf_objects(doc, &peer_schema_realms, &m);
+	same = n <= m;
+	for (size_t i = 0; same && i < n; i++)
+		same = same_ports(a[i], b[i]);
+	if (!same)
+		conf_error(notes, "/realms", "media ports are opened and closed at a start: this one runs with those that it has");
+}
+
+/* The files that the document names: those that came with it, else the state folder's. */
+static int complete(const struct super *s, const struct app_bundle *want, struct conf_errors *notes, struct app_bundle **ret)
+{
+	struct conf_doc *doc = NULL;
+	int err = conf_parse(want->document, ctl_schema, notes, &doc);
+
+	if (!err)
+		err = app_files_complete(doc, want, &s->p->places, notes, ret);
+	base_unref(doc);
+	return err;
+}
+
+/* Check all; on success the bundle with its files and the document are the caller's. */
+static int check(struct super *s, struct app_order *o, struct app_bundle **ret, struct conf_doc **ret_doc)
+{
+	struct app_checked c = { 0 };
+	struct app_bundle *full = NULL;
+	int err = conf_errors_new(&o->notes);
+
+	if (!err)
+		err = complete(s, o->want, o->notes, &full);
+	if (err)
+		return err;
+	base_unref(o->notes); /* the whole check says its warnings again */
+	o->notes = NULL;
+	err = conf_errors_new(&o->notes);
+	if (!err)
+		err = app_check_bundle(full, o->notes, &c);
+	if (!err)
+		check_sockets(s->doc, c.doc, o->notes);
+	if (!err && conf_errors_count(o->notes))
+		err = ERR_CONFIG;
+	if (!err) {
+		tell_fixed(s->doc, c.doc, o->notes);
+		*ret = base_ref(full);
+		*ret_doc = base_ref(c.doc);
+	}
+	app_checked_fini(&c);
+	base_unref(full);
+	return err;
+}
+
+static void begin(struct super *s, struct app_order *o)
+{
+	struct app_bundle *next = NULL;
+	struct conf_doc *doc = NULL;
+	int err = o->base == s->bundle->revision ? check(s, o, &next, &doc) : ERR_GONE;
+
+	if (err)
+		app_apply_answer(s, o, err, err == ERR_CONFIG ? NULL : base_strerror(err));
+	else
+		app_revise_begin(s, next, doc, o);
+}
+
+static void turn(void *arg)
+{
+	struct super *s = arg;
+	struct app_order *o = s->waiting;
+
+	if (s->revise.phase == REVISE_IDLE && app_super_ready(s) && s->phase < SUPER_STOP_ENGINE) {
+		s->waiting = NULL;
+		begin(s, o);
+	} else if (s->phase >= SUPER_STOP_ENGINE || mono_ms_since(base_mono_now(), o->since) > PATIENCE_MS) {
+		s->waiting = NULL;
+		app_apply_answer(s, o, -EBUSY, "processes are on their way up or down");
+	} else {
+		loop_timer_start(s->loop, &s->turn, TURN_MS, turn, s);
+	}
+}
+
+static int take(struct loop_msg *m, struct app_order *o)
+{
+	struct app_apply a;
+	struct slice wire;
+	int err = app_apply_parse(m->body, &a);
+
+	if (err || m->nfds != 1)
+		return err ? err : ERR_PROTO;
+	*o = (struct app_order){ .id = a.id, .base = a.base, .dry_run = a.dry_run != 0, .step = a.terms.step, .previous = a.terms.previous,
+		.deadline_ms = a.terms.deadline_ms, .since = base_mono_now() };
+	slice_copy(o->user, sizeof(o->user), a.terms.user);
+	slice_copy(o->comment, sizeof(o->comment), a.terms.comment);
+	err = loop_blob_map(m->fds[0], &wire);
+	if (err)
+		return err;
+	err = app_bundle_parse(wire, &o->want);
+	munmap((void *)wire.p, wire.n);
+	return err;
+}
+
+void app_apply_message(struct child *c, struct loop_msg *m)
+{
+	struct super *s = c->seat->super;
+	struct app_order *o = calloc(1, sizeof(*o));
+	int err = o ? take(m, o) : -ENOMEM;
+
+	if (err || c != s->seat[APP_ADMIN].serving) {
+		base_log(BASE_ERROR, "apply", "a change cannot be read error=\"%s\"", base_strerror(err));
+		free(o);
+		app_super_kill(c);
+		return;
+	}
+	if (s->waiting) /* of an admin that is gone, or has given it up */
+		order_free(s->waiting);
+	s->waiting = o;
+	turn(s);
+}
+
+void app_apply_fini(struct super *s)
+{
+	loop_timer_stop(&s->turn);
+	if (s->waiting)
+		order_free(s->waiting);
+	if (s->revise.order)
+		order_free(s->revise.order);
+	s->waiting = s->revise.order = NULL;
+}
