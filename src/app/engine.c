@@ -233,6 +233,17 @@ static int end_call(struct slice args)
 	return err;
 }
 
+static int trunk_command(enum ctl_command_id id, struct slice args)
+{
+	struct peer_plane *plane = call_engine_plane(engine.calls);
+	json_t *j = json_loadb(args.p, args.n, 0, NULL);
+	const char *trunk = json_string_value(json_object_get(j, "id"));
+	int err = !trunk ? ERR_PROTO : id == CTL_TRUNK_PROBE ? peer_plane_probe(plane, trunk) : peer_plane_drain(plane, trunk, id == CTL_TRUNK_DRAIN);
+
+	json_decref(j);
+	return err;
+}
+
 static int run_command(struct role *r, enum ctl_command_id id, struct slice args)
 {
 	switch (id) {
@@ -246,6 +257,10 @@ static int run_command(struct role *r, enum ctl_command_id id, struct slice args
 		call_engine_undrain(engine.calls);
 		tell_draining(r, false);
 		return 0;
+	case CTL_TRUNK_PROBE:
+	case CTL_TRUNK_DRAIN:
+	case CTL_TRUNK_UNDRAIN:
+		return trunk_command(id, args);
 	default:
 		return ERR_UNSUPPORTED;
 	}

@@ -94,6 +94,9 @@ static const struct verb verbs[APP_CLI_ACTIONS] = {
 	[APP_CLI_CDR_SHOW]    = { "GET", "/cdrs/%s", NULL, show_object, false, 0 },
 	[APP_CLI_TRUNK_LIST]  = { "GET", "/trunks", NULL, show_trunks, true, 0 },
 	[APP_CLI_TRUNK_SHOW]  = { "GET", "/trunks/%s", NULL, show_object, false, 0 },
+	[APP_CLI_TRUNK_PROBE] = { "POST", "/trunks/%s/probe", "its targets are probed", show_object, false, 0 },
+	[APP_CLI_TRUNK_DRAIN] = { "POST", "/trunks/%s/drain", "no new calls go there", show_object, false, 0 },
+	[APP_CLI_TRUNK_UNDRAIN] = { "POST", "/trunks/%s/undrain", "new calls go there again", show_object, false, 0 },
 	[APP_CLI_CONFIG_SHOW] = { "GET", "/config%s%s", NULL, show_json, false, 0 },
 	[APP_CLI_STATS]       = { "GET", "/stats", NULL, show_stats, false, 0 },
 	[APP_CLI_DRAIN]       = { "POST", "/drain", "no new calls are taken", show_object, false, 0 },
@@ -118,6 +121,8 @@ static int path_print(struct cli *c, const struct verb *v, char *buf, size_t siz
 	text_slice(&t, (struct slice){ v->path, stem });
 	for (size_t i = 0; i < c->cmd.nargs; i++)
 		arg_add(c, &t, i || v->path[stem - 1] != '/' ? "/" : "", c->cmd.arg[i]);
+	if (v->path[stem]) /* what stands behind the places of arguments */
+		text_add(&t, "%s", v->path + stem + strspn(v->path + stem, "%s"));
 	for (size_t i = 0; i < c->cmd.nkeys; i++) {
 		text_add(&t, "%c%s=", i ? '&' : '?', c->cmd.key[i]);
 		arg_add(c, &t, "", c->cmd.value[i]);

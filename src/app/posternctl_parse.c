@@ -45,6 +45,9 @@ static const struct token t_cdr[] = {
 static const struct token t_trunk[] = {
 	{ WORD, "list", t_end, APP_CLI_TRUNK_LIST, "trunks and their targets" },
 	{ WORD, "show", t_id, APP_CLI_TRUNK_SHOW, "a trunk and its targets" },
+	{ WORD, "probe", t_id, APP_CLI_TRUNK_PROBE, "probe its targets now" },
+	{ WORD, "drain", t_id, APP_CLI_TRUNK_DRAIN, "no new calls go there; those in progress go on" },
+	{ WORD, "undrain", t_id, APP_CLI_TRUNK_UNDRAIN, "new calls go there again" },
 	{ 0 }
 };
 static const struct token t_config_id[] = { STOP, { ARG, "ID", t_end, APP_CLI_NONE, NULL }, { 0 } };

@@ -19,9 +19,9 @@ static const struct conf_row api_rows[] = {
 };
 
 static const struct conf_row dns_rows[] = {
-	{ .key = "servers", .type = CONF_LIST, .elem = CONF_SERVER, .at = AT(dns.servers), .flags = CONF_LATER | CONF_UNIQUE, .most = 8,
+	{ .key = "servers", .type = CONF_LIST, .elem = CONF_SERVER, .at = AT(dns.servers), .flags = CONF_UNIQUE, .most = 8,
 	  .doc = "DNS servers; none: those of the system's resolv.conf." },
-	{ .key = "timeout", .type = CONF_INT, .at = AT(dns.timeout), .flags = CONF_LATER, .def = "2", .min = 1, .max = 60, .unit = "s", .doc = "For one server's answer." },
+	{ .key = "timeout", .type = CONF_INT, .at = AT(dns.timeout), .def = "2", .min = 1, .max = 60, .unit = "s", .doc = "For one server's answer." },
 	{ .key = NULL }
 };
 
@@ -136,11 +136,11 @@ static const struct conf_row member_rows[] = {
 
 static const struct conf_row group_rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = offsetof(struct peer_group_conf, id), .flags = CONF_REQUIRED, .doc = "Name of the group; trunks and groups share one name space." },
-	{ .key = "strategy", .type = CONF_ENUM, .at = offsetof(struct peer_group_conf, strategy), .flags = CONF_LATER, .def = "\"priority\"", .names = strategy_names,
+	{ .key = "strategy", .type = CONF_ENUM, .at = offsetof(struct peer_group_conf, strategy), .def = "\"priority\"", .names = strategy_names,
 	  .doc = "How the first member of a call is chosen." },
 	{ .key = "members", .type = CONF_LIST, .elem = CONF_OBJECT, .at = offsetof(struct peer_group_conf, members), .flags = CONF_REQUIRED | CONF_FILLED, .sub = member_rows,
 	  .elem_size = sizeof(struct peer_member_conf), .most = 64, .doc = "Its members." },
-	{ .key = "stop_on", .type = CONF_LIST, .elem = CONF_INT, .at = offsetof(struct peer_group_conf, stop_on), .flags = CONF_LATER | CONF_UNIQUE, .min = 300, .max = 699, .most = 100,
+	{ .key = "stop_on", .type = CONF_LIST, .elem = CONF_INT, .at = offsetof(struct peer_group_conf, stop_on), .flags = CONF_UNIQUE, .min = 300, .max = 699, .most = 100,
 	  .doc = "Answers that end the hunt, although the trunk's `on_status` would go on." },
 	{ .key = NULL }
 };

@@ -27,10 +27,10 @@ static const struct conf_row match_rows[] = {
 };
 
 static const struct conf_row limit_rows[] = {
-	{ .key = "max_calls", .type = CONF_INT, .at = AT(limits.max_calls), .flags = CONF_LATER, .def = "0", .min = 0, .max = 1000000, .doc = "Calls at a time; 0: no limit." },
-	{ .key = "max_calls_in", .type = CONF_INT, .at = AT(limits.max_calls_in), .flags = CONF_LATER, .def = "0", .min = 0, .max = 1000000, .doc = "Calls from the trunk at a time." },
-	{ .key = "max_calls_out", .type = CONF_INT, .at = AT(limits.max_calls_out), .flags = CONF_LATER, .def = "0", .min = 0, .max = 1000000, .doc = "Calls to the trunk at a time." },
-	{ .key = "max_cps", .type = CONF_INT, .at = AT(limits.max_cps), .flags = CONF_LATER, .def = "0", .min = 0, .max = 100000, .unit = "1/s", .doc = "New calls a second." },
+	{ .key = "max_calls", .type = CONF_INT, .at = AT(limits.max_calls), .def = "0", .min = 0, .max = 1000000, .doc = "Calls at a time; 0: no limit." },
+	{ .key = "max_calls_in", .type = CONF_INT, .at = AT(limits.max_calls_in), .def = "0", .min = 0, .max = 1000000, .doc = "Calls from the trunk at a time." },
+	{ .key = "max_calls_out", .type = CONF_INT, .at = AT(limits.max_calls_out), .def = "0", .min = 0, .max = 1000000, .doc = "Calls to the trunk at a time." },
+	{ .key = "max_cps", .type = CONF_INT, .at = AT(limits.max_cps), .def = "0", .min = 0, .max = 100000, .unit = "1/s", .doc = "New calls a second." },
 	{ .key = NULL }
 };
 
@@ -66,10 +66,10 @@ static const struct conf_row registration_rows[] = {
 };
 
 #define STATUS_LIST(key_, member, least, def_, doc_) \
-	{ .key = key_, .type = CONF_LIST, .elem = CONF_INT, .at = AT(member), .flags = CONF_LATER | CONF_UNIQUE, .def = def_, .min = least, .max = 699, .most = 100, .doc = doc_ }
+	{ .key = key_, .type = CONF_LIST, .elem = CONF_INT, .at = AT(member), .flags = CONF_UNIQUE, .def = def_, .min = least, .max = 699, .most = 100, .doc = doc_ }
 
 static const struct conf_row probe_rows[] = {
-	{ .key = "enabled", .type = CONF_BOOL, .at = AT(probe.enabled), .flags = CONF_LATER, .def = "false", .doc = "Probe every target." },
+	{ .key = "enabled", .type = CONF_BOOL, .at = AT(probe.enabled), .def = "false", .doc = "Probe every target." },
 	{ .key = "method", .type = CONF_TOKEN, .at = AT(probe.method), .def = "\"OPTIONS\"", .doc = "Method of the request that is sent." },
 	{ .key = "interval", .type = CONF_INT, .at = AT(probe.interval), .def = "30", .min = 1, .max = 86400, .unit = "s", .doc = "From probe to probe." },
 	{ .key = "timeout", .type = CONF_INT, .at = AT(probe.timeout), .def = "2", .min = 1, .max = 32, .unit = "s", .doc = "Without an answer for so long a probe failed." },
@@ -80,25 +80,25 @@ static const struct conf_row probe_rows[] = {
 };
 
 static const struct conf_row failover_rows[] = {
-	{ .key = "tries", .type = CONF_INT, .at = AT(failover.tries), .flags = CONF_LATER, .def = "3", .min = 1, .max = 11,
+	{ .key = "tries", .type = CONF_INT, .at = AT(failover.tries), .def = "3", .min = 1, .max = 11,
 	  .doc = "tries x try_timeout is the time that a target has for its first response." },
-	{ .key = "try_timeout", .type = CONF_REAL, .at = AT(failover.try_timeout), .flags = CONF_LATER, .def = "2.0", .min = 0.1, .max = 32, .unit = "s", .doc = "See tries." },
+	{ .key = "try_timeout", .type = CONF_REAL, .at = AT(failover.try_timeout), .def = "2.0", .min = 0.1, .max = 32, .unit = "s", .doc = "See tries." },
 	STATUS_LIST("on_status", failover.on_status, 300, "[408, 500, 502, 503, 504]", "Answers after which the next target is tried."),
-	{ .key = "down_after", .type = CONF_INT, .at = AT(failover.down_after), .flags = CONF_LATER, .def = "1", .min = 1, .max = 100,
+	{ .key = "down_after", .type = CONF_INT, .at = AT(failover.down_after), .def = "1", .min = 1, .max = 100,
 	  .doc = "Requests unanswered until the target is down." },
 	{ .key = NULL }
 };
 
 static const struct conf_row failback_rows[] = {
-	{ .key = "mode", .type = CONF_ENUM, .at = AT(failback.mode), .flags = CONF_LATER, .def = "\"return\"", .names = mode_names,
+	{ .key = "mode", .type = CONF_ENUM, .at = AT(failback.mode), .def = "\"return\"", .names = mode_names,
 	  .doc = "Whether new calls go back to a better target that is up again, or stay (`park`) until the present one fails." },
-	{ .key = "interval", .type = CONF_INT, .at = AT(failback.interval), .flags = CONF_LATER, .def = "60", .min = 1, .max = 86400, .unit = "s",
+	{ .key = "interval", .type = CONF_INT, .at = AT(failback.interval), .def = "60", .min = 1, .max = 86400, .unit = "s",
 	  .doc = "How often a down target is probed where `probe` is off." },
-	{ .key = "hold_down", .type = CONF_INT, .at = AT(failback.hold_down), .flags = CONF_LATER, .def = "30", .min = 0, .max = 86400, .unit = "s",
+	{ .key = "hold_down", .type = CONF_INT, .at = AT(failback.hold_down), .def = "30", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "How long a target must be up before it takes calls again." },
-	{ .key = "ramp_up", .type = CONF_INT, .at = AT(failback.ramp_up), .flags = CONF_LATER, .def = "0", .min = 0, .max = 86400, .unit = "s",
+	{ .key = "ramp_up", .type = CONF_INT, .at = AT(failback.ramp_up), .def = "0", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "Over how long it takes them over." },
-	{ .key = "max_rest", .type = CONF_INT, .at = AT(failback.max_rest), .flags = CONF_LATER, .def = "300", .min = 0, .max = 86400, .unit = "s",
+	{ .key = "max_rest", .type = CONF_INT, .at = AT(failback.max_rest), .def = "300", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "Longest rest that a Retry-After may ask for." },
 	{ .key = NULL }
 };

@@ -101,6 +101,7 @@ static void live_fill(struct peer_live *live)
 		slice_copy(t->target[0].uri, sizeof t->target[0].uri, SLICE("sip:127.0.0.1:5070;transport=udp"));
 		slice_copy(t->target[0].address, sizeof t->target[0].address, SLICE("127.0.0.1"));
 		t->target[0].port = 5070;
+		t->target[0].priority = 1;
 		t->target[0].state = i ? PEER_DOWN : PEER_UP;
 	}
 }
