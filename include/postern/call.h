@@ -75,6 +75,8 @@ size_t call_store_bytes(unsigned max_calls);
 /** Writer (engine): take up what is there; torn or foreign records are freed and counted in *ret_torn. */
 int call_store_open(void *mem, size_t bytes, unsigned *ret_torn, struct call_store **ret);
 void call_store_close(struct call_store *s);
+/** From now on what is freed is overwritten: the store holds secrets. */
+void call_store_secret(struct call_store *s);
 /** New slot index, or ERR_FULL. */
 int call_store_add(struct call_store *s, uint32_t *ret_slot);
 int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
@@ -98,6 +100,7 @@ struct call_engine_params {
 	struct peer_set *peers;            /* referenced */
 	struct peer_live *live; size_t live_bytes; /* states of trunks: the engine makes the plane on them */
 	void *store_mem; size_t store_bytes;
+	void *secrets_mem; size_t secrets_bytes; /* a store that the engine alone maps: descriptions with their keys; NULL: none */
 	struct base_ring *records, *events;/* may be NULL in tests */
 	unsigned max_calls;                /* effective */
 	/** TLS profile of that id (a trunk's `tls`), borrowed; NULL: none, the listener's own serves. May be NULL. */

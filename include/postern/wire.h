@@ -102,6 +102,8 @@ struct wire_sdp_place {            /* one per m-line */
 	uint16_t port;                 /* RTP port; RTCP is port+1, a=rtcp is written only where that is not so */
 	bool rtcp_mux;                 /* write a=rtcp-mux */
 	int dir;                       /* enum wire_dir, or -1: as the peer said */
+	struct slice proto;            /* transport; empty: as the peer said */
+	struct slice attrs;            /* lines of our own, complete, or empty */
 };
 struct wire_sdp_edit {
 	const char *o_user;            /* "postern" */

@@ -166,7 +166,7 @@ static int open_ring(struct loop_shm *m, struct base_ring **ret)
 
 static int start_calls(struct role *r)
 {
-	size_t store_bytes, live_bytes;
+	size_t store_bytes, live_bytes, secrets_bytes;
 	void *store = app_role_region(&r->calls, REGION_CALLS, &store_bytes);
 	struct peer_live *live = app_role_region(&r->calls, REGION_TARGETS, &live_bytes);
 	int err = open_ring(&r->records, &engine.records);
@@ -177,6 +177,7 @@ static int start_calls(struct role *r)
 		return err;
 	return call_engine_new(&(struct call_engine_params){
 		.loop = r->loop, .media = engine.media, .streams = &r->streams, .peers = engine.peers, .live = live, .live_bytes = live_bytes, .store_mem = store, .store_bytes = store_bytes,
+		.secrets_mem = app_role_region(&r->secrets, REGION_SECRETS, &secrets_bytes), .secrets_bytes = secrets_bytes,
 		.records = engine.records, .events = engine.events, .max_calls = r->setup.max_calls, .tls = tls_find,
 	}, &engine.calls);
 }

@@ -88,6 +88,7 @@ struct call {
 	char *from, *to, *route;       /* as shown */
 	int64_t start_ms, ringing_ms, answer_ms, end_ms;
 	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
+	uint32_t secret_slot;          /* of the descriptions with their keys, where there are any; CALL_NO_SLOT */
 	struct loop_timer no_answer;
 	struct call_try *tried;
 	unsigned ntried;
@@ -104,6 +105,7 @@ struct call_engine {
 	struct call_engine_params p;
 	struct sipua *ua;
 	struct call_store *store;
+	struct call_store *secrets;    /* NULL: none */
 	struct peer_plane *plane;
 	struct list_node calls;
 	unsigned ncalls;
@@ -176,6 +178,23 @@ void call_text_clear(struct call_text *t);
 bool call_body_is_sdp(const struct wire_sip *sip);
 bool call_body_is_multipart(const struct wire_sip *sip);
 
+/* crypto.c: SDES (RFC 4568) */
+/** Does the leg's profile have SDES? Others are plain. */
+bool call_crypto_leg(const struct call_leg *l);
+/** May that line of an offer of this leg's peer be carried as it says? 0 or 488. */
+int call_crypto_check(const struct call_leg *from, const struct wire_sdp *offer, unsigned m);
+/** Does that line of an answer of this leg's peer go with what we offered? 0 or 488. */
+int call_crypto_answer_check(const struct call_leg *from, const struct wire_sdp *answer, unsigned m);
+/** Transport and keys that we tell this leg on line m: p->proto and p->attrs (in buf). offer: what its peer offered, NULL: we offer. p has our address. */
+void call_crypto_place(struct call_leg *to, const struct wire_sdp_media *source, const struct wire_sdp *offer, unsigned m, struct wire_sdp_place *p,
+	char *buf, size_t size);
+/** Suites and keys (received, sent) of line m as both descriptions in force agree; `in` is the parsed sdp_in. False: nothing may flow. */
+bool call_crypto_keys(const struct call_leg *l, const struct wire_sdp *in, unsigned m, uint8_t suite[static 2], struct media_key key[static 2]);
+/** Has the text key material? */
+bool call_crypto_secret(struct slice sdp);
+/** The text with *** in place of key material, in buf. */
+struct slice call_crypto_mask(struct slice sdp, char *buf, size_t size);
+
 /* headers.c */
 #define CALL_HEADER_MAX 8192     /* longest value that we rewrite; a longer one is left out and counted */
 /** Host that we show on this leg: advertised address without port. */
@@ -207,6 +226,9 @@ void call_figures_leg(struct call_leg *b, int delta);
 /** Write the record; what it makes true may be sent only when this returned 0. */
 int call_persist(struct call *c);
 unsigned call_restore_all(struct call_engine *e);
+
+/** Forget what the call has in `secrets`. */
+void call_secrets_drop(struct call *c);
 
 /* ending.c */
 /** End whatever state it is in: BYE or CANCEL where a side does not know yet, final status to the caller. cause and by are literals. */

@@ -73,6 +73,7 @@ static void call_destroy(void *obj)
 	call_figures(c, -1);
 	if (c->slot != CALL_NO_SLOT)
 		call_store_del(c->eng->store, c->slot);
+	call_secrets_drop(c);
 	list_del(&c->node);
 	c->eng->ncalls--;
 	free(c->from);
@@ -91,7 +92,7 @@ struct call *call_new(struct call_engine *e, struct peer_set *peers)
 		return NULL;
 	c->eng = e;
 	c->peers = base_ref(peers);
-	c->slot = CALL_NO_SLOT;
+	c->slot = c->secret_slot = CALL_NO_SLOT;
 	for (i = 0; i < 2; i++)
 		c->leg[i].call = c;
 	list_init(&c->others);
@@ -181,6 +182,7 @@ static void engine_destroy(void *obj)
 	while (e->calls.next && (n = e->calls.next) != &e->calls)
 		call_free(container_of(n, struct call, node));
 	call_store_close(e->store);
+	call_store_close(e->secrets);
 	peer_plane_free(e->plane);
 	base_unref(e->p.peers);
 }
@@ -188,7 +190,7 @@ static void engine_destroy(void *obj)
 int call_engine_new(const struct call_engine_params *p, struct call_engine **ret)
 {
 	struct call_engine *e = base_new(sizeof *e, engine_destroy);
-	unsigned torn = 0;
+	unsigned torn = 0, lost = 0;
 	int err;
 
 	if (!e)
@@ -202,6 +204,10 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 		.tls = p->tls, .tls_arg = p->tls_arg }, &e->plane);
 	if (!err)
 		err = call_store_open(p->store_mem, p->store_bytes, &torn, &e->store);
+	if (!err && p->secrets_mem)
+		err = call_store_open(p->secrets_mem, p->secrets_bytes, &lost, &e->secrets);
+	if (!err && e->secrets)
+		call_store_secret(e->secrets);
 	if (err) {
 		base_unref(e);
 		return err;

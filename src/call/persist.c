@@ -7,11 +7,48 @@
 
 #include "call/b2b.h"
 #include "postern/conf.h"
+#include "postern/keys.h"
 
 /* requests of ours that a dead engine may have sent after its last record: CSeq may leap (RFC 3261 12.2.1.1), never fall */
 #define CSEQ_LEAP 1000
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
+
+/** The text as the record has it: key material is not for those who map it. */
+static struct slice shown(const struct call_leg *l, unsigned which, const struct call_text *t)
+{
+	static char masked[2][2][WIRE_SDP_BYTES + 4096];
+	unsigned k = l == &l->call->leg[1];
+
+	return call_crypto_secret(text_of(t)) ? call_crypto_mask(text_of(t), masked[k][which], sizeof masked[k][which]) : text_of(t);
+}
+
+void call_secrets_drop(struct call *c)
+{
+	if (c->secret_slot != CALL_NO_SLOT)
+		call_store_del(c->eng->secrets, c->secret_slot);
+	c->secret_slot = CALL_NO_SLOT;
+}
+
+/** The descriptions whole, where the record must not have them so; before the record, which needs them. */
+static int secrets_put(struct call *c)
+{
+	struct call_record r = { .serial = c->serial };
+	bool any = false;
+	int err = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		r.leg[i].sdp_in = text_of(&c->leg[i].sdp_in);
+		r.leg[i].sdp_out = text_of(&c->leg[i].sdp_out);
+		any |= call_crypto_secret(r.leg[i].sdp_in) || call_crypto_secret(r.leg[i].sdp_out);
+	}
+	if (!any || !c->eng->secrets)
+		return 0;
+	memcpy(r.id, c->id, sizeof r.id);
+	if (c->secret_slot == CALL_NO_SLOT)
+		err = call_store_add(c->eng->secrets, &c->secret_slot);
+	return err ? err : call_store_put(c->eng->secrets, c->secret_slot, &r);
+}
 
 static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 {
@@ -29,8 +66,8 @@ static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 	r->routes = d.routes;
 	r->cseq_local = d.cseq_local;
 	r->cseq_remote = d.cseq_remote;
-	r->sdp_in = text_of(&l->sdp_in);
-	r->sdp_out = text_of(&l->sdp_out);
+	r->sdp_in = shown(l, 0, &l->sdp_in);
+	r->sdp_out = shown(l, 1, &l->sdp_out);
 	r->sdp_id = l->o_id;
 	r->sdp_version = l->o_version;
 	r->sdp_shown = l->shown;
@@ -60,6 +97,8 @@ int call_persist(struct call *c)
 		leg_print(&c->leg[i], &r.leg[i]);
 	if (c->slot == CALL_NO_SLOT)
 		err = call_store_add(c->eng->store, &c->slot);
+	if (!err)
+		err = secrets_put(c);
 	if (!err)
 		err = call_store_put(c->eng->store, c->slot, &r);
 	if (err) {
@@ -126,7 +165,65 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 	return l->call_id ? 0 : ERR_FULL;
 }
 
-static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r)
+/* ---- which secrets belong to which record: by serial, from one look at all of them ---- */
+struct secret { struct hash_node node; uint64_t serial; uint32_t slot; bool taken; };
+struct secrets { struct hash by_serial; struct secret *v; uint32_t n; };
+
+static int secrets_look(struct call_engine *e, struct secrets *s)
+{
+	static uint8_t buf[CALL_RECORD_MAX];
+	uint32_t slots = e->secrets ? call_store_slots(e->p.secrets_mem, e->p.secrets_bytes) : 0;
+	struct call_record r;
+
+	memset(s, 0, sizeof *s);
+	s->v = calloc(slots + 1, sizeof *s->v);
+	if (!s->v || base_hash_init(&s->by_serial, 64))
+		return ERR_FULL;
+	for (uint32_t i = 0; i < slots; i++)
+		if (!call_store_read(e->p.secrets_mem, e->p.secrets_bytes, i, buf, &r)) {
+			s->v[s->n] = (struct secret){ .serial = r.serial, .slot = i };
+			base_hash_add(&s->by_serial, &s->v[s->n].node, (uint32_t)r.serial);
+			s->n++;
+		}
+	keys_wipe(buf, sizeof buf);
+	return 0;
+}
+
+static struct secret *secret_of(struct secrets *s, uint64_t serial)
+{
+	struct hash_node *n = s->n ? base_hash_find(&s->by_serial, (uint32_t)serial) : NULL;
+
+	for (; n; n = n->next)
+		if (n->key == (uint32_t)serial && container_of(n, struct secret, node)->serial == serial)
+			return container_of(n, struct secret, node);
+	return NULL;
+}
+
+/** Secrets without a call: it was never recorded, or is ended. */
+static void secrets_done(struct call_engine *e, struct secrets *s)
+{
+	for (uint32_t i = 0; i < s->n; i++)
+		if (!s->v[i].taken)
+			call_store_del(e->secrets, s->v[i].slot);
+	base_hash_fini(&s->by_serial);
+	free(s->v);
+}
+
+/** Descriptions in the record as they were said: with their keys. */
+static void secret_join(struct call_engine *e, struct secret *s, struct call_record *r)
+{
+	static uint8_t buf[CALL_RECORD_MAX];
+	struct call_record whole;
+
+	if (!s || call_store_read(e->p.secrets_mem, e->p.secrets_bytes, s->slot, buf, &whole))
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		r->leg[i].sdp_in = whole.leg[i].sdp_in;
+		r->leg[i].sdp_out = whole.leg[i].sdp_out;
+	}
+}
+
+static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r, struct secret *s)
 {
 	struct call *c = call_new(e, e->p.peers);
 	int err;
@@ -136,6 +233,10 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	memcpy(c->id, r->id, sizeof c->id);
 	c->serial = r->serial;
 	c->slot = slot;
+	if (s) {
+		c->secret_slot = s->slot;
+		s->taken = true;
+	}
 	c->state = CALL_UP;
 	c->status = r->answer_ms ? 200 : 0;
 	c->start_ms = r->start_ms;
@@ -172,15 +273,23 @@ unsigned call_restore_all(struct call_engine *e)
 {
 	static uint8_t buf[CALL_RECORD_MAX];
 	unsigned i, n = call_store_slots(e->p.store_mem, e->p.store_bytes), kept = 0;
+	struct secrets secrets;
 	struct call_record r;
 
+	if (secrets_look(e, &secrets))
+		base_log(BASE_ERROR, "call", "keys of calls could not be read");
 	for (i = 0; i < n; i++) {
+		struct secret *s;
+
 		if (call_store_read(e->p.store_mem, e->p.store_bytes, i, buf, &r))
 			continue;
 		if (r.serial > e->serial)
 			e->serial = r.serial;
-		kept += restore(e, i, &r) == 0;
+		s = secret_of(&secrets, r.serial);
+		secret_join(e, s, &r);
+		kept += restore(e, i, &r, s) == 0;
 	}
+	secrets_done(e, &secrets);
 	base_count_n(COUNTER_CALLS_RESTORED, kept);
 	if (kept)
 		base_log(BASE_INFO, "call", "calls carried on from state memory count=%u", kept);

@@ -2,12 +2,13 @@
 /*
  * Descriptions and their media: what a peer said becomes what the other is shown, with our addresses; then both descriptions become
  * the wants of the slots. Order of m-lines is kept; a line that we cannot carry stands with port 0 (RFC 3264 section 6).
- * Plain RTP and udptl today: the secured transports come with the media plane.
+ * Transports and keys of RTP are crypto.c's.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "call/b2b.h"
+#include "postern/keys.h"
 
 #define O_USER "postern"
 
@@ -24,6 +25,8 @@ int call_text_set(struct call_text *t, struct slice s)
 		if (!p)
 			return -ENOMEM;
 	}
+	if (t->p)
+		keys_wipe(t->p, t->n); /* it may hold keys */
 	free(t->p);
 	t->p = p;
 	t->n = s.n;
@@ -32,6 +35,8 @@ int call_text_set(struct call_text *t, struct slice s)
 
 void call_text_clear(struct call_text *t)
 {
+	if (t->p)
+		keys_wipe(t->p, t->n);
 	free(t->p);
 	*t = (struct call_text){ NULL, 0 };
 }
@@ -55,8 +60,11 @@ enum carry { CARRY_RTP, CARRY_UDPTL, CARRY_NOT, CARRY_FORBIDDEN };
 
 static enum carry carry_of(const struct wire_sdp_media *m)
 {
-	if (slice_eq_nocase(m->proto, SLICE("RTP/AVP")) || slice_eq_nocase(m->proto, SLICE("RTP/AVPF")))
-		return CARRY_RTP;
+	static const char *const rtp[] = { "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF" };
+
+	for (size_t i = 0; i < ARRAY_LEN(rtp); i++)
+		if (slice_eq_nocase(m->proto, slice_str(rtp[i])))
+			return CARRY_RTP;
 	if (slice_eq_nocase(m->proto, SLICE("udptl")))
 		return CARRY_UDPTL;
 	return m->rtp ? CARRY_FORBIDDEN : CARRY_NOT;
@@ -202,9 +210,20 @@ static bool mux_ok(const struct call_leg *l, const struct wire_sdp *peer, unsign
 	return l->media->rtcp_mux != 2 && peer && i < peer->nmedia && peer->media[i].rtcp_mux;
 }
 
+static int transport_check(const struct call_leg *from, const struct wire_sdp *s, unsigned i, bool answer)
+{
+	return answer ? call_crypto_answer_check(from, s, i) : call_crypto_check(from, s, i);
+}
+
+/** Is line i one that the other leg is shown with a port of ours? In an answer only what was offered. */
+static bool line_shown(const struct wire_sdp *s, unsigned i, bool answer, const struct wire_sdp *peer)
+{
+	return stream_used(&s->media[i], i) && (!answer || (peer && i < peer->nmedia && peer->media[i].port));
+}
+
 int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct slice *ret)
 {
-	static char hosts[WIRE_SDP_MEDIA][48];
+	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1024];
 	struct wire_sdp_place place[WIRE_SDP_MEDIA] = { 0 };
 	const struct call_text *own = to->call->x ? (answer ? &to->call->x->offer_in : &to->sdp_in) : &to->sdp_in;
 	const struct wire_sdp *s = &parsed[0], *peer = NULL;
@@ -216,14 +235,18 @@ int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct sli
 	if (own->n && !wire_sdp_parse(text_of(own), &parsed[1]))
 		peer = &parsed[1];
 	for (i = 0; i < s->nmedia; i++) {
-		if (!stream_used(&s->media[i], i) || (answer && (!peer || i >= peer->nmedia || !peer->media[i].port)))
+		if (!line_shown(s, i, answer, peer))
 			continue;
-		status = port_make(to, i, family_for(to, peer, i, answer));
+		status = carry_of(&s->media[i]) == CARRY_RTP ? transport_check(call_other(to), s, i, answer) : 0;
+		if (!status)
+			status = port_make(to, i, family_for(to, peer, i, answer));
 		if (status)
 			return status;
 		if (answer)
 			to->stream[i].mux = mux_ok(to, peer, i);
 		place_set(to, i, &place[i], hosts[i]);
+		if (carry_of(&s->media[i]) == CARRY_RTP)
+			call_crypto_place(to, &s->media[i], answer ? peer : NULL, i, &place[i], keys[i], sizeof keys[i]);
 	}
 	return print(to, s, place, ret);
 }
@@ -298,12 +321,16 @@ void call_media_apply(struct call *c)
 	for (i = 0; i < CALL_STREAMS && i < s[0]->nmedia && i < s[1]->nmedia; i++)
 		for (k = 0; k < 2; k++) {
 			struct media_want w = { 0 };
+			struct media_key key[2] = { 0 };
 
 			if (!media_ref_ok(c->leg[k].stream[i].ref))
 				continue;
 			want_set(&c->leg[k], i, s[k], s[!k], &w);
-			if (media_want(c->eng->p.media, c->leg[k].stream[i].ref, &w))
+			if (w.flags && !(w.flags & MEDIA_RAW) && !call_crypto_keys(&c->leg[k], s[k], i, w.suite, key))
+				w.flags &= ~(unsigned)(MEDIA_RX | MEDIA_TX); /* never plain where keys were promised */
+			if (media_want_srtp(c->eng->p.media, c->leg[k].stream[i].ref, &w, key))
 				base_count(COUNTER_MEDIA_WANT_FAILED);
+			keys_wipe(key, sizeof key);
 		}
 }
 

@@ -39,6 +39,7 @@ struct call_store {
 	uint32_t *free_slot, nfree_slot;
 	uint32_t used;
 	uint32_t gen;
+	bool secret;                   /* freed blocks are overwritten */
 	uint8_t scratch[RECORD_MAX];
 };
 
@@ -255,6 +256,14 @@ out:
 	return err;
 }
 
+void call_store_secret(struct call_store *s)
+{
+	s->secret = true;
+	for (uint32_t i = 0; i < s->nfree_block; i++) /* of an engine that was killed between two stores */
+		if (s->m.data[(size_t)s->free_block[i] * BLOCK_BYTES + SUM_BYTES])
+			explicit_bzero(s->m.data + (size_t)s->free_block[i] * BLOCK_BYTES, BLOCK_BYTES);
+}
+
 void call_store_close(struct call_store *s)
 {
 	base_unref(s);
@@ -277,6 +286,8 @@ static void chain_free(struct call_store *s, uint64_t head)
 	for (; head && left; left--) {
 		uint32_t next = s->m.next[b];
 
+		if (s->secret)
+			explicit_bzero(s->m.data + (size_t)b * BLOCK_BYTES, BLOCK_BYTES);
 		s->free_block[s->nfree_block++] = b;
 		b = next;
 	}
@@ -306,6 +317,8 @@ int call_store_put(struct call_store *s, uint32_t slot, const struct call_record
 		memcpy(s->m.data + (size_t)b * BLOCK_BYTES, p, n);
 		__atomic_store_n(&s->m.next[b], i + 1 < nblocks ? s->free_block[s->nfree_block - 1] : 0, __ATOMIC_RELAXED);
 	}
+	if (s->secret)
+		explicit_bzero(s->scratch, len + SUM_BYTES);
 	old = s->m.head[slot];
 	__atomic_store_n(&s->m.head[slot], head, __ATOMIC_RELEASE);
 	chain_free(s, old);

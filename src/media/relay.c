@@ -152,8 +152,21 @@ static bool remote_usable(const struct media_relay *r, const struct media_flow *
 	return !media_ref_ok(w->peer) || w->peer.slot >= r->nslots || !base_addr_eq(&w->remote, &r->map[w->peer.slot].addr);
 }
 
+static void peer_load(struct media_relay *r, struct media_flow *f, struct media_ref peer)
+{
+	if (f->peer_ref.slot != peer.slot || f->peer_ref.gen != peer.gen)
+		f->out_version = 0;
+	f->peer_ref = peer;
+	f->peer = NULL;
+	if (media_ref_ok(peer) && peer.slot < r->nslots && peer.slot % r->workers == r->index)
+		f->peer = &r->flows[peer.slot];
+}
+
 static void renumber_load(struct media_flow *f, const struct media_want *w)
 {
+	f->renumber = w->npt > 0;
+	if (!f->renumber)
+		return;
 	for (unsigned i = 0; i < ARRAY_LEN(f->pt_out); i++)
 		f->pt_out[i] = (uint8_t)i;
 	for (unsigned i = 0; i < w->npt && i < MEDIA_PTS; i++)
@@ -194,15 +207,8 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 		f->rtcp_learned = false; /* signalling knows better now */
 	f->remote_rtcp = w->remote_rtcp;
 	media_srtp_load(r, f, &sw, f->seen);
-	f->renumber = w->npt > 0;
-	if (f->renumber)
-		renumber_load(f, w);
-	if (f->peer_ref.slot != w->peer.slot || f->peer_ref.gen != w->peer.gen)
-		f->out_version = 0;
-	f->peer_ref = w->peer;
-	f->peer = NULL;
-	if (media_ref_ok(w->peer) && w->peer.slot < r->nslots && w->peer.slot % r->workers == r->index)
-		f->peer = &r->flows[w->peer.slot];
+	renumber_load(f, w);
+	peer_load(r, f, w->peer);
 	media_latch_signal(&f->latch, remote_usable(r, f, w) ? &w->remote : &nowhere, w->flags & MEDIA_STRICT, sw.since_us);
 	flow_aim(f);
 }
@@ -248,6 +254,19 @@ static void out_load(struct media_relay *r, struct media_flow *f, struct media_s
 	media_srtp_load_out(r, f, &w, version);
 }
 
+/* As the peer's side knows it: its payload types, its keys. False: it must not leave. */
+static inline bool relay_dress(struct media_relay *r, struct media_flow *f, struct media_slot *s, const struct media_in *in, uint32_t *n)
+{
+	if (__builtin_expect(MEDIA_GET(s->version) != f->out_version, 0))
+		out_load(r, f, s);
+	if (f->renumber && !in->rtcp)
+		in->p[1] = (uint8_t)((in->p[1] & 0x80) | f->pt_out[in->p[1] & 127]);
+	if (__builtin_expect(!f->tx_secure, 1) || f->flags & MEDIA_RAW || media_srtp_seal(r, f, in->p, n, in->rtcp))
+		return true;
+	r->unsealed++;
+	return false;
+}
+
 static bool relay_pass(struct media_relay *r, struct media_flow *f, const struct media_in *in, struct media_out *out)
 {
 	struct media_flow *p = f->peer;
@@ -273,14 +292,8 @@ static bool relay_pass(struct media_relay *r, struct media_flow *f, const struct
 		return false;
 	out->p = in->p;
 	out->n = in->n;
-	if (__builtin_expect(MEDIA_GET(s->version) != f->out_version, 0))
-		out_load(r, f, s);
-	if (f->renumber && !in->rtcp)
-		in->p[1] = (uint8_t)((in->p[1] & 0x80) | f->pt_out[in->p[1] & 127]);
-	if (f->tx_secure && !(flags & MEDIA_RAW) && !media_srtp_seal(r, f, in->p, &out->n, in->rtcp)) {
-		r->unsealed++;
+	if (!relay_dress(r, f, s, in, &out->n))
 		return false;
-	}
 	if (in->rtcp) {
 		MEDIA_ADD(s->rtcp_tx, 1);
 	} else {

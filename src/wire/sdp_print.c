@@ -187,12 +187,12 @@ static void put_session(struct text *t, const struct wire_sdp *s, const struct w
 	put_attrs(t, s, e, -1, 0, s->nsession);
 }
 
-static void put_m(struct text *t, const struct wire_sdp_media *m, unsigned port)
+static void put_m(struct text *t, const struct wire_sdp_media *m, unsigned port, struct slice proto)
 {
 	text_add(t, "m=");
 	text_slice(t, m->kind);
 	text_add(t, " %u ", port);
-	text_slice(t, m->proto);
+	text_slice(t, proto.n ? proto : m->proto);
 	if (m->formats.n) {
 		text_add(t, " ");
 		text_slice(t, m->formats);
@@ -207,10 +207,10 @@ static void put_media(struct text *t, const struct wire_sdp *s, const struct wir
 	enum wire_dir dir = p->dir >= 0 ? (enum wire_dir)(p->dir & 3) : m->dir;
 
 	if (!p->addr) {
-		put_m(t, m, 0); /* RFC 3264 section 6: refused */
+		put_m(t, m, 0, p->proto); /* RFC 3264 section 6: refused */
 		return;
 	}
-	put_m(t, m, p->port);
+	put_m(t, m, p->port, p->proto);
 	put_conn(t, p->addr, p->ipv6);
 	put_bandwidth(t, s, m->first, m->nlines);
 	put_attrs(t, s, e, (int)i, m->first, m->nlines);
@@ -219,6 +219,7 @@ static void put_media(struct text *t, const struct wire_sdp *s, const struct wir
 		text_add(t, "a=%s\r\n", wire_dir_name(dir));
 	if (p->rtcp_mux)
 		text_add(t, "a=rtcp-mux\r\n");
+	text_slice(t, p->attrs);
 }
 
 int wire_sdp_print(const struct wire_sdp *s, const struct wire_sdp_edit *e, char *buf, size_t size)
