@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "app/posternctl.h"
+#include "app/posternctl_policy.h"
 
 #define PAGE 1000
 
@@ -227,6 +228,8 @@ static int run(struct cli *c, const struct app_cli_where *w)
 		puts("posternctl " PACKAGE_VERSION);
 		return APP_CLI_OK;
 	}
+	if (c->cmd.action >= APP_CLI_POLICY_CHECK && c->cmd.action <= APP_CLI_POLICY_FIELDS)
+		return app_cli_policy(&c->cmd, c->json);
 	err = app_cli_api_new(w, &c->api);
 	if (err)
 		return err == ERR_PROTO ? APP_CLI_USAGE : APP_CLI_UNREACHED;

@@ -15,11 +15,12 @@ enum app_cli_exit { APP_CLI_OK = 0, APP_CLI_USAGE = 1, APP_CLI_UNREACHED = 2, AP
 enum app_cli_action {
 	APP_CLI_NONE, APP_CLI_STATUS, APP_CLI_CALL_LIST, APP_CLI_CALL_SHOW, APP_CLI_CALL_END, APP_CLI_CDR_LIST, APP_CLI_CDR_SHOW,
 	APP_CLI_TRUNK_LIST, APP_CLI_TRUNK_SHOW, APP_CLI_TRUNK_PROBE, APP_CLI_TRUNK_DRAIN, APP_CLI_TRUNK_UNDRAIN, APP_CLI_CONFIG_SHOW, APP_CLI_STATS, APP_CLI_DRAIN, APP_CLI_UNDRAIN, APP_CLI_VERSION, APP_CLI_HELP,
+	APP_CLI_POLICY_CHECK, APP_CLI_POLICY_PRINT, APP_CLI_POLICY_TEST, APP_CLI_POLICY_IMPORT, APP_CLI_POLICY_FIELDS, /* without a daemon: posternctl_policy.c */
 	APP_CLI_ACTIONS
 };
 struct app_cli_command {
 	enum app_cli_action action;
-	const char *arg[2]; size_t nargs;       /* ids of the path */
+	const char *arg[64]; size_t nargs;      /* ids of the path; files */
 	const char *key[8], *value[8]; size_t nkeys; /* query */
 	long limit;                             /* items of a list; 0: all */
 };

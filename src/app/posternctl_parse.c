@@ -53,12 +53,37 @@ static const struct token t_trunk[] = {
 static const struct token t_config_id[] = { STOP, { ARG, "ID", t_end, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_config_show[] = { STOP, { ARG, "COLLECTION", t_config_id, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_config[] = { { WORD, "show", t_config_show, APP_CLI_CONFIG_SHOW, "the configuration in force, a collection or an object of it" }, { 0 } };
+static const struct token t_policy_more[3] = { STOP, { ARG, "FILE", t_policy_more, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_files[] = { { ARG, "FILE", t_policy_more, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_file[] = { { ARG, "FILE", t_end, APP_CLI_NONE, NULL }, { 0 } };
+#define TRIAL \
+	STOP, \
+	{ OPTION, "--message", NULL, APP_CLI_NONE, "the file with the SIP message, in place of the second name" }, \
+	{ OPTION, "--at", NULL, APP_CLI_NONE, "where: \"send request to TRUNK\", \"receive response from TRUNK\"" }, \
+	{ OPTION, "--direction", NULL, APP_CLI_NONE, "receive or send (default)" }, \
+	{ OPTION, "--trunk", NULL, APP_CLI_NONE, "trunk of the leg" }, \
+	{ OPTION, "--realm", NULL, APP_CLI_NONE, "realm of the leg" }, \
+	{ OPTION, "--source", NULL, APP_CLI_NONE, "address from which it came" }, \
+	{ OPTION, "--transport", NULL, APP_CLI_NONE, "udp (default), tcp, tls, ws or wss" }, \
+	{ OPTION, "--rate", NULL, APP_CLI_NONE, "requests that src.rate counts" }
+static const struct token t_policy_trial[] = { TRIAL, { 0 } };
+static const struct token t_policy_message[] = { TRIAL, { ARG, "MESSAGE", t_policy_trial, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_test[] = { { ARG, "FILE", t_policy_message, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy[] = {
+	{ WORD, "check", t_policy_files, APP_CLI_POLICY_CHECK, "check policy files: all errors, or what they cost" },
+	{ WORD, "print", t_policy_file, APP_CLI_POLICY_PRINT, "a policy file in its canonical form; --json: as a tree" },
+	{ WORD, "test", t_policy_test, APP_CLI_POLICY_TEST, "run a policy file on a SIP message: rules that fired, a diff, the verdict" },
+	{ WORD, "import-cube", t_policy_file, APP_CLI_POLICY_IMPORT, "sip-profiles of a Cisco running-config as policies" },
+	{ WORD, "fields", t_end, APP_CLI_POLICY_FIELDS, "fields and actions of the policy language" },
+	{ 0 }
+};
 static const struct token t_top[] = {
 	{ WORD, "status", t_end, APP_CLI_STATUS, "can calls be taken, and the processes (exit code 3: no calls)" },
 	{ WORD, "call", t_call, APP_CLI_NONE, NULL },
 	{ WORD, "cdr", t_cdr, APP_CLI_NONE, NULL },
 	{ WORD, "trunk", t_trunk, APP_CLI_NONE, NULL },
 	{ WORD, "config", t_config, APP_CLI_NONE, NULL },
+	{ WORD, "policy", t_policy, APP_CLI_NONE, NULL },
 	{ WORD, "stats", t_end, APP_CLI_STATS, "all figures" },
 	{ WORD, "drain", t_end, APP_CLI_DRAIN, "take no new calls; those in progress go on" },
 	{ WORD, "undrain", t_end, APP_CLI_UNDRAIN, "take new calls again" },
@@ -187,7 +212,7 @@ static void help_walk(const struct token *table, const char *before, const char 
 	for (const struct token *t = table; t->kind != LAST; t++) {
 		struct text s = text_on(line, sizeof line);
 
-		if (t->kind != WORD && t->kind != ARG)
+		if ((t->kind != WORD && t->kind != ARG) || t->next == table)
 			continue;
 		text_add(&s, "%s%s%s", before, *before ? " " : "", t->text);
 		help_walk(t->next, line, t->doc ? t->doc : doc);

@@ -341,20 +341,18 @@ int rule_addr_set(struct rule_eval *e, const struct rule_path *p, struct slice v
 	struct wire_addr a;
 	int did;
 
+	if (p->part->part == RULE_WHOLE)
+		return set_whole(e, p, value);
 	/* the dialog's mapping has the word from the first request on (guide: dialog-safe) */
 	if (identity && (!e->request || e->at->dialog == RULE_MID))
 		return 0;
-	if (value.p && !value_fits(p->part->part, value) && p->part->part != RULE_WHOLE)
+	if (value.p && !value_fits(p->part->part, value))
 		return ERR_PROTO;
-	if (p->part->part == RULE_WHOLE)
-		return set_whole(e, p, value);
 	did = addr_load(e, p, &a);
-	if (did == ERR_NOTFOUND && !value.p)
-		return 0;
 	if (did == ERR_NOTFOUND)
-		did = addr_new(e, &a);
+		did = value.p ? addr_new(e, &a) : 1;
 	if (did)
-		return did;
+		return did < 0 ? did : 0;
 	did = edit_part(p, &a, value, &uri, &hdr);
 	if (did > 0)
 		did = addr_store(e, p, &a);

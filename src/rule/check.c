@@ -45,6 +45,11 @@ static const char *path_text(const struct rule_path *x)
 }
 
 /* ---- reading ---- */
+static bool is_glob(struct slice s)
+{
+	return s.p && (memchr(s.p, '*', s.n) || memchr(s.p, '?', s.n));
+}
+
 /** May the field be there at all in what this policy sees? */
 static void check_place(struct rule_parser *p, const struct rule_path *x)
 {
@@ -63,7 +68,7 @@ static void check_read(struct rule_parser *p, const struct rule_path *x)
 	text_add(&t, "has %s", path_text(x));
 	if ((x->flags & RULE_HAS) || ((x->flags & RULE_MEMBER) && x->sub.p))
 		rule_fail(p, x->pos, hint, "%s is there or not; it has no value", path_text(x));
-	if (x->field->kind == RULE_K_HEADER && x->sub.p && (memchr(x->sub.p, '*', x->sub.n) || memchr(x->sub.p, '?', x->sub.n)))
+	if (x->field->kind == RULE_K_HEADER && is_glob(x->sub))
 		rule_fail(p, x->pos, "has header[\"X-*\"], remove header[\"X-*\"]", "a glob of header names has no value");
 }
 
@@ -91,11 +96,22 @@ static void check_key(struct rule_parser *p, const struct rule_value *v)
 		rule_fail(p, v->key->pos, NULL, "%%%.*s is a map of %s and %s is a %s", (int)t->name.n, t->name.p, rule_set_types[t->elem], path_text(v->key), rule_type_name(want));
 }
 
-/** A value for a field of this type, in tests and edits alike. */
-static void check_value(struct rule_parser *p, const struct rule_path *x, const struct rule_value *v, unsigned captures)
+static void check_plain(struct rule_parser *p, const struct rule_path *x, const struct rule_value *v, unsigned captures)
 {
 	bool text = v->kind == RULE_V_TEXT || v->kind == RULE_V_WORD;
 
+	if (x->type == RULE_INT && v->kind != RULE_V_NUMBER && !(v->kind == RULE_V_TEXT && v->pieces))
+		rule_fail(p, v->pos, "a number stands without quotes", "%s is a number", path_text(x));
+	else if (x->type != RULE_INT && !text && v->kind != RULE_V_LIST)
+		rule_fail(p, v->pos, "a text stands in quotes", "%s is a %s, not a number", path_text(x), rule_type_name(x->type));
+	check_pieces(p, v, captures);
+	if (text && !v->pieces)
+		check_word(p, x, v);
+}
+
+/** A value for a field of this type, in tests and edits alike. */
+static void check_value(struct rule_parser *p, const struct rule_path *x, const struct rule_value *v, unsigned captures)
+{
 	if (v->kind == RULE_V_MAP) {
 		check_key(p, v);
 		if (v->table && x->type == RULE_INT && !v->table->numeric)
@@ -111,13 +127,7 @@ static void check_value(struct rule_parser *p, const struct rule_path *x, const 
 			rule_fail(p, v->pos, "20/s, 300/m", x->type == RULE_RATE ? "%s is a rate" : "%s is no rate", path_text(x));
 		return;
 	}
-	if (x->type == RULE_INT && v->kind != RULE_V_NUMBER && !(v->kind == RULE_V_TEXT && v->pieces))
-		rule_fail(p, v->pos, "a number stands without quotes", "%s is a number", path_text(x));
-	else if (x->type != RULE_INT && !text && v->kind != RULE_V_LIST)
-		rule_fail(p, v->pos, "a text stands in quotes", "%s is a %s, not a number", path_text(x), rule_type_name(x->type));
-	check_pieces(p, v, captures);
-	if (text && !v->pieces)
-		check_word(p, x, v);
+	check_plain(p, x, v, captures);
 }
 
 /* ---- conditions ---- */
@@ -227,21 +237,24 @@ static unsigned check_cond(struct rule_parser *p, struct rule_cond *c, unsigned 
 }
 
 /* ---- edits ---- */
-static void check_writable(struct rule_parser *p, const struct rule_action *a)
+static void check_header(struct rule_parser *p, const struct rule_action *a)
 {
 	const struct rule_path *x = a->path;
 	const char *why = NULL, *field = NULL;
-	char hint[96] = "";
-	struct text t = text_on(hint, sizeof hint);
-	bool glob = x->sub.p && (memchr(x->sub.p, '*', x->sub.n) || memchr(x->sub.p, '?', x->sub.n));
+
+	if (is_glob(x->sub) && a->row->verb != RULE_A_REMOVE)
+		rule_fail(p, x->pos, NULL, "a glob of header names is for remove and has");
+	else if (!rule_header_writable(x->sub, &why, &field))
+		rule_fail(p, x->pos, field, why ? "%.*s cannot be written: it %s" : "%.*s has a field of its own%s", (int)x->sub.n, x->sub.p, why ? why : "");
+}
+
+static void check_writable(struct rule_parser *p, const struct rule_action *a)
+{
+	const struct rule_path *x = a->path;
 
 	check_place(p, x);
-	if (x->field->kind == RULE_K_HEADER && glob && a->row->verb != RULE_A_REMOVE)
-		rule_fail(p, x->pos, NULL, "a glob of header names is for remove and has");
-	else if (x->field->kind == RULE_K_HEADER && !rule_header_writable(x->sub, &why, &field)) {
-		if (field)
-			text_add(&t, "%s", field);
-		rule_fail(p, x->pos, hint, why ? "%.*s cannot be written: it %s" : "%.*s has a field of its own%s", (int)x->sub.n, x->sub.p, why ? why : "");
+	if (x->field->kind == RULE_K_HEADER) {
+		check_header(p, a);
 	} else if (x->field->kind == RULE_K_ATTRIBUTE && !rule_attribute_writable(x->sub)) {
 		rule_fail(p, x->pos, slice_eq_nocase(x->sub, SLICE("ptime")) ? "sdp.audio.ptime" : NULL, "the attribute %.*s is Postern's own", (int)x->sub.n, x->sub.p);
 	} else if (x->part->part == RULE_PARAMS && slice_eq_nocase(x->sub, SLICE("tag")) && (!strcmp(x->field->name, "from") || !strcmp(x->field->name, "to"))) {
@@ -255,14 +268,12 @@ static void check_need(struct rule_parser *p, const struct rule_action *a)
 	unsigned need = a->row->need;
 	const char *name = x->field->name;
 
-	if (a->row->verb == RULE_A_KEEP && x->sub.p)
-		rule_fail(p, x->pos, "keep allow { INVITE, ACK }", "keep takes the whole list");
 	if (x->sub.p && (x->flags & RULE_MEMBER) && a->row->verb != RULE_A_REMOVE)
-		rule_fail(p, x->pos, "add supported \"100rel\"", "one member is added as a value, and removed by its name in brackets");
+		rule_fail(p, x->pos, "add supported \"100rel\"", "keep and set take the whole list; one member is added as a value, and removed by its name in brackets");
 	if (x->flags & need)
 		return;
 	if (!(x->flags & (RULE_WRITE | RULE_REMOVE | RULE_ADD | RULE_KEEP))) {
-		bool whole = x->type == RULE_ADDR && (!strcmp(name, "from") || !strcmp(name, "to") || !strcmp(name, "contact"));
+		bool whole = x->type == RULE_ADDR && rule_nearest((const char *const[]){ "from", "to", "contact", NULL }, slice_str(name));
 
 		rule_fail(p, x->pos, whole ? "write its user, host or, of from and to, display" : NULL, "%s is read-only", path_text(x));
 		return;

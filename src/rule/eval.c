@@ -172,6 +172,8 @@ bool rule_has(struct rule_eval *e, const struct rule_path *p)
 	/* Allow: with no method in it is there all the same */
 	if (p->field->kind == RULE_K_LIST && !p->sub.p)
 		return e->ops->header(e->m, slice_str(p->field->header), 0).p;
+	if (p->field->kind == RULE_K_LIST)
+		return rule_list_has(e, p);
 	if (!(p->flags & RULE_MEMBER) || !p->sub.p)
 		return rule_get(e, p, 0).there;
 	for (unsigned i = 0; (g = rule_get(e, p, i)).there; i++)

@@ -2,21 +2,23 @@
 /* The JSON twin of the tree. Strings that are no UTF-8 have their bytes above 0x7f as \u00XX: SIP texts are bytes. */
 #include "rule/rule.h"
 
-/** Length of the UTF-8 character at p, 0: none. */
+/** Length of the UTF-8 character at p, 0: none (RFC 3629 section 4: by the range of the first byte, that of the second). */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	static const struct { unsigned char from, to, from2, to2; size_t len; } rows[] = {
+		{ 0x00, 0x7f, 0, 0xff, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+	size_t row = 0;
 
-	if (len > n)
+	while (row < ARRAY_LEN(rows) && (p[0] < rows[row].from || p[0] > rows[row].to))
+		row++;
+	if (row == ARRAY_LEN(rows) || rows[row].len > n || (rows[row].len > 1 && (p[1] < rows[row].from2 || p[1] > rows[row].to2)))
 		return 0;
-	for (size_t i = 1; i < len; i++)
+	for (size_t i = 2; i < rows[row].len; i++)
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-	if (len == 3 && ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)))
-		return 0;
-	if (len == 4 && ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)))
-		return 0;
-	return len;
+	return rows[row].len;
 }
 
 static void j_string(struct rule_out *o, struct slice s)

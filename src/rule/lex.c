@@ -40,6 +40,11 @@ static bool skip_space(struct rule_lex *l)
 	return true;
 }
 
+static bool is_escape(const char *p, const char *end)
+{
+	return *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\');
+}
+
 /** A string: `\"` and `\\` are escapes, any other backslash stands for itself. */
 static void lex_string(struct rule_lex *l, struct rule_token *t)
 {
@@ -48,7 +53,7 @@ static void lex_string(struct rule_lex *l, struct rule_token *t)
 	size_t n = 0;
 
 	while (q < end && *q != '"' && *q != '\n')
-		q += *q == '\\' && q + 1 < end && (q[1] == '"' || q[1] == '\\') ? 2 : 1;
+		q += is_escape(q, end) ? 2 : 1;
 	t->kind = RULE_T_STRING;
 	t->pos.len = (unsigned)(q - l->p) + 1;
 	if (q >= end || *q != '"') {
@@ -59,7 +64,7 @@ static void lex_string(struct rule_lex *l, struct rule_token *t)
 	}
 	to = rule_arena_alloc(l->mem, (size_t)(q - l->p));
 	for (const char *p = l->p + 1; to && p < q; p++) {
-		if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
+		if (is_escape(p, end))
 			p++;
 		if (!*p)
 			t->kind = RULE_T_BAD;

@@ -56,19 +56,37 @@ static char separator(const struct rule_path *p)
 	return !strcmp(p->field->name, "privacy") ? ';' : ',';
 }
 
+static unsigned members(struct slice line, char sep)
+{
+	unsigned n = 0;
+
+	while (rule_list_member(line, sep, n).p)
+		n++;
+	return n;
+}
+
+bool rule_list_has(struct rule_eval *e, const struct rule_path *p)
+{
+	struct slice name = slice_str(p->field->header), v, m;
+	char sep = separator(p);
+
+	for (unsigned line = 0; (v = e->ops->header(e->m, name, line)).p; line++)
+		for (unsigned i = 0; (m = rule_list_member(v, sep, i)).p; i++)
+			if (rule_glob(p->sub, m, true))
+				return true;
+	return false;
+}
+
 struct rule_got rule_list_get(struct rule_eval *e, const struct rule_path *p, unsigned index)
 {
 	struct slice name = slice_str(p->field->header), v, m;
 	char sep = separator(p);
 
 	for (unsigned line = 0; (v = e->ops->header(e->m, name, line)).p; line++) {
-		unsigned have = 0;
-
-		while ((m = rule_list_member(v, sep, have)).p) {
-			if (have++ == index)
-				return (struct rule_got){ .there = true, .s = m };
-		}
-		index -= have;
+		m = rule_list_member(v, sep, index);
+		if (m.p)
+			return (struct rule_got){ .there = true, .s = m };
+		index -= members(v, sep);
 	}
 	return (struct rule_got){ 0 };
 }

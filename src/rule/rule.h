@@ -269,6 +269,7 @@ int rule_addr_set(struct rule_eval *e, const struct rule_path *p, struct slice v
 /* list.c */
 struct slice rule_list_member(struct slice list, char sep, unsigned index);
 struct rule_got rule_list_get(struct rule_eval *e, const struct rule_path *p, unsigned index);
+bool rule_list_has(struct rule_eval *e, const struct rule_path *p); /* the member in brackets, a name or glob */
 int rule_list_add(struct rule_eval *e, const struct rule_path *p, struct slice member);
 int rule_list_remove(struct rule_eval *e, const struct rule_path *p);
 int rule_list_keep(struct rule_eval *e, const struct rule_path *p, const struct rule_value *list);

@@ -249,32 +249,33 @@ static bool of_gone_format(const struct edit *x, const struct wire_sdp_line *l)
 	return next_word(&value, &pt) && !slice_eq(pt, SLICE("*")) && !format_kept(x, pt);
 }
 
-/** A line of the part that is edited: as it is, edited, or not at all. */
-static void edit_line(struct edit *x, const struct wire_sdp_line *l)
+static void edit_codec_line(struct edit *x, const struct wire_sdp_line *l)
 {
-	struct slice name, value, want = x->p->field->kind == RULE_K_PTIME ? SLICE("ptime") : x->p->sub;
-	bool hit;
+	if (of_gone_format(x, l))
+		x->changed = true;
+	else
+		emit(x, l->type, l->value);
+}
 
-	if (x->p->field->kind == RULE_K_CODECS) {
-		if (of_gone_format(x, l))
-			x->changed = true;
-		else
-			emit(x, l->type, l->value);
-		return;
+static void edit_bandwidth_line(struct edit *x, const struct wire_sdp_line *l)
+{
+	/* b= stands before k= and a= */
+	if (x->value.p && !x->done && (is_as(l) || l->type == 'a' || l->type == 'k')) {
+		rule_out_add(&x->out, "b=AS:%.*s\r\n", (int)x->value.n, x->value.p);
+		x->done = x->changed = true;
 	}
-	if (x->p->field->kind == RULE_K_BANDWIDTH) {
-		/* b= stands before k= and a= */
-		if (x->value.p && !x->done && (is_as(l) || l->type == 'a' || l->type == 'k')) {
-			rule_out_add(&x->out, "b=AS:%.*s\r\n", (int)x->value.n, x->value.p);
-			x->done = x->changed = true;
-		}
-		if (is_as(l))
-			x->changed = true;
-		else
-			emit(x, l->type, l->value);
-		return;
-	}
-	hit = l->type == 'a' && attr_split(l->value, &name, &value) && rule_glob(want, name, true) && (x->p->field->kind == RULE_K_PTIME || rule_attribute_writable(name));
+	if (is_as(l))
+		x->changed = true;
+	else
+		emit(x, l->type, l->value);
+}
+
+static void edit_attribute_line(struct edit *x, const struct wire_sdp_line *l)
+{
+	bool ptime = x->p->field->kind == RULE_K_PTIME, hit;
+	struct slice name, value, want = ptime ? SLICE("ptime") : x->p->sub;
+
+	hit = l->type == 'a' && attr_split(l->value, &name, &value) && rule_glob(want, name, true) && (ptime || rule_attribute_writable(name));
 	if (!hit || x->add) {
 		emit(x, l->type, l->value);
 	} else if (x->value.p && !x->done) {
@@ -285,6 +286,16 @@ static void edit_line(struct edit *x, const struct wire_sdp_line *l)
 		x->changed = before || !same;
 	} else {
 		x->changed = true;
+	}
+}
+
+/** A line of the part that is edited: as it is, edited, or not at all. */
+static void edit_line(struct edit *x, const struct wire_sdp_line *l)
+{
+	switch (x->p->field->kind) {
+	case RULE_K_CODECS: edit_codec_line(x, l); break;
+	case RULE_K_BANDWIDTH: edit_bandwidth_line(x, l); break;
+	default: edit_attribute_line(x, l); break;
 	}
 }
 

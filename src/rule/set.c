@@ -29,13 +29,18 @@ static uint64_t *counter_get(struct rule_set *s, struct slice name)
 	return &c->value;
 }
 
+static void link_rule(struct rule_set *s, struct rule_rule *r)
+{
+	for (struct rule_action *a = r->actions; a; a = a->next)
+		if (a->row->verb == RULE_A_COUNT)
+			a->counter = counter_get(s, a->name);
+}
+
 static void link_counters(struct rule_set *s)
 {
 	for (struct rule_policy *x = s->policies; x; x = x->next_all)
 		for (struct rule_rule *r = x->rules; r; r = r->next)
-			for (struct rule_action *a = r->actions; a; a = a->next)
-				if (a->row->verb == RULE_A_COUNT)
-					a->counter = counter_get(s, a->name);
+			link_rule(s, r);
 }
 
 int rule_set_load(struct slice text, const struct rule_load *how, struct rule_errors *errs, struct rule_set **ret)
