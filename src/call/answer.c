@@ -23,10 +23,8 @@ static struct sipua_msg *response_for(struct call_exchange *x, int status, const
 		err = call_headers_ours(msg);
 	if (!err)
 		err = call_headers_contact(msg, x->from);
-	if (!err && sdp.n)
-		err = sipua_msg_body(msg, SLICE("application/sdp"), sdp);
-	if (!err && resp)
-		err = call_body_cross(msg, resp);
+	if (!err)
+		err = call_body_put(msg, resp, sdp, x->from);
 	if (!err)
 		return msg;
 	sipua_msg_free(msg);
@@ -81,7 +79,7 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 	call_leg_allow(x->to, resp);
 	if (sipua_dialog_establish(x->to->dialog, resp))
 		return; /* a 1xx without a tag makes no dialog, and is shown all the same below */
-	if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, wire_sip_body(resp)))
+	if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
 		sdp = (struct slice){ x->answer_out.p, x->answer_out.n };
 	if (!c->ringing_ms)
 		c->ringing_ms = base_wall_ms();
@@ -118,13 +116,13 @@ static void call_is_up(struct call *c)
 static int pass_offer(struct call_exchange *x, const struct wire_sip *resp)
 {
 	struct slice text;
-	int status = call_body_is_sdp(resp) ? call_sdp_check(wire_sip_body(resp)) : 488;
+	int status = call_body_is_sdp(resp) ? call_sdp_check(call_body_sdp(resp)) : 488;
 
-	if (!status && call_text_set(&x->offer_in, wire_sip_body(resp)))
+	if (!status && call_text_set(&x->offer_in, call_body_sdp(resp)))
 		status = 500;
 	if (!status)
-		status = call_sdp_for(x->from, wire_sip_body(resp), false, &text);
-	if (!status && (call_text_set(&x->offer_out, text) || call_text_set(&x->to->sdp_in, wire_sip_body(resp)) || call_text_set(&x->from->sdp_out, text)))
+		status = call_sdp_for(x->from, call_body_sdp(resp), false, &text);
+	if (!status && (call_text_set(&x->offer_out, text) || call_text_set(&x->to->sdp_in, call_body_sdp(resp)) || call_text_set(&x->from->sdp_out, text)))
 		status = 500;
 	x->state = CALL_X_ACK;
 	return status;
@@ -149,7 +147,7 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 	if (!x->has_offer)
 		status = pass_offer(x, resp);
 	else if (call_body_is_sdp(resp))
-		status = take_answer(x, wire_sip_body(resp));
+		status = take_answer(x, call_body_sdp(resp));
 	else if (!x->answered)
 		status = 488;
 	if (status) {
@@ -209,10 +207,10 @@ static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
 	struct slice text;
 	int status = call_body_is_sdp(sip) ? 0 : 488;
 
-	if (!status && call_text_set(&x->answer_in, wire_sip_body(sip)))
+	if (!status && call_text_set(&x->answer_in, call_body_sdp(sip)))
 		status = 500;
 	if (!status)
-		status = call_sdp_for(x->to, wire_sip_body(sip), true, &text);
+		status = call_sdp_for(x->to, call_body_sdp(sip), true, &text);
 	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
 		status = 500;
 	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {

@@ -41,6 +41,8 @@ struct call_leg {
 	uint32_t allow;                /* methods of the peer's latest Allow */
 	bool allow_seen;
 	struct sipua_cli *bye;         /* our BYE, unanswered */
+	struct loop_timer bye_timer;   /* then it goes through another target */
+	bool bye_again;                /* it did */
 	bool confirmed;                /* a 2xx made the dialog: BYE ends it */
 	bool counted;                  /* in the figures of trunk and target (leg B) */
 	bool over;                     /* this side knows that the call is ended */
@@ -68,6 +70,8 @@ struct call_exchange {
 	enum call_xstate state;
 	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
 	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE */
+	struct loop_timer silent;      /* then the request goes through another target, once */
+	bool elsewhere;                /* it did */
 	struct list_node node;         /* in call->others */
 };
 
@@ -152,6 +156,14 @@ void call_hunt_end(struct call *c);
 void call_hunt_note(struct call *c, int status, const char *why);
 int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct peer_target *g, int64_t at_ms);
 
+/**
+ * The call's target did not answer a request inside the dialog: the next target of its trunk (design.md section 8), and that it was silent.
+ * False: there is none. name: storage for ret.
+ */
+bool call_hunt_elsewhere(struct call_leg *leg, char name[static 256], struct sipua_dest *ret);
+/** Is there another target of this leg's trunk? */
+bool call_hunt_has_other(struct call_leg *leg);
+
 /* midcall.c */
 extern const struct sipua_dialog_ops call_dialog_ops;
 
@@ -175,8 +187,20 @@ void call_media_apply(struct call *c);
 void call_media_release(struct call *c);
 int call_text_set(struct call_text *t, struct slice s);
 void call_text_clear(struct call_text *t);
+
+/* body.c */
+#define CALL_PARTS 16            /* parts of a body that are looked at; more are left out */
+struct call_part { struct slice whole, type, body; };
+/** Parts of a multipart body; slices borrow it. Bounded; a fuzz target. */
+unsigned call_parts_parse(struct slice body, struct slice boundary, struct call_part part[static CALL_PARTS]);
+/** Boundary that a Content-Type names, without quotes; empty if none. */
+struct slice call_parts_boundary(struct slice type);
+/** The description in a message, as its body or as a part of it; empty: none. */
+struct slice call_body_sdp(const struct wire_sip *sip);
 bool call_body_is_sdp(const struct wire_sip *sip);
 bool call_body_is_multipart(const struct wire_sip *sip);
+/** Body of what is sent to that leg: our description (empty: none), and what of sip's body crosses (NULL: nothing). */
+int call_body_put(struct sipua_msg *msg, const struct wire_sip *sip, struct slice sdp, const struct call_leg *to);
 
 /* crypto.c: SDES (RFC 4568) */
 /** Does the leg's profile have SDES? Others are plain. */
@@ -207,8 +231,10 @@ int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const s
 int call_headers_ours(struct sipua_msg *msg);
 #define CALL_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg);
-/** Body of the message carried on, where it is not SDP. */
-int call_body_cross(struct sipua_msg *msg, const struct wire_sip *sip);
+/** The headers that go with a body, but its type. */
+int call_headers_body(struct sipua_msg *msg, const struct wire_sip *sip);
+/** Value of one header with our host in it, by the table; false: it does not cross. For fragments of messages. */
+bool call_headers_hide(struct text *t, struct slice name, struct slice value, struct slice host);
 
 /* engine.c */
 struct call *call_new(struct call_engine *e, struct peer_set *peers);

@@ -17,11 +17,14 @@ static void end_check(struct call *c)
 	call_free(c);
 }
 
+static bool bye_elsewhere(struct call_leg *leg);
+
 static void bye_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
 {
 	struct call_leg *leg = arg;
 
-	if (status < 200)
+	loop_timer_stop(&leg->bye_timer);
+	if (status < 200 || (!sip && bye_elsewhere(leg)))
 		return;
 	leg->over = true;
 	leg->bye = NULL;
@@ -43,6 +46,29 @@ static int bye_reason(struct sipua_msg *msg, const struct call_leg *leg, const s
 	return sipua_msg_add(msg, "Reason", text_get(&t));
 }
 
+/** Once more, through the next target of the trunk; false: there is none, or it was done. */
+static bool bye_elsewhere(struct call_leg *leg)
+{
+	struct sipua_cli *cli;
+	struct sipua_dest dest;
+	struct sipua_msg *msg;
+	char name[256];
+
+	if (leg->bye_again || !call_hunt_elsewhere(leg, name, &dest) || sipua_msg_request(leg->dialog, SLICE("BYE"), NULL, 70, &msg))
+		return false;
+	leg->bye_again = true;
+	if (sipua_cli_send(leg->dialog, msg, &dest, &bye_ops, leg, &cli))
+		return false;
+	sipua_cli_free(leg->bye);
+	leg->bye = cli;
+	return true;
+}
+
+static void bye_silent(void *arg)
+{
+	bye_elsewhere(arg);
+}
+
 static void bye_send(struct call_leg *leg, const struct wire_sip *why)
 {
 	struct sipua_msg *msg;
@@ -51,7 +77,7 @@ static void bye_send(struct call_leg *leg, const struct wire_sip *why)
 	if (!err) {
 		err = bye_reason(msg, leg, why);
 		if (!err && why)
-			err = call_body_cross(msg, why);
+			err = call_body_put(msg, why, (struct slice){ NULL, 0 }, leg);
 		if (err)
 			sipua_msg_free(msg);
 		else
@@ -60,6 +86,8 @@ static void bye_send(struct call_leg *leg, const struct wire_sip *why)
 	if (err) {
 		leg->bye = NULL;
 		leg->over = true;
+	} else if (call_hunt_has_other(leg)) {
+		loop_timer_start(leg->call->eng->p.loop, &leg->bye_timer, peer_try_ms(leg->trunk), bye_silent, leg);
 	}
 }
 

@@ -63,6 +63,7 @@ static void call_destroy(void *obj)
 	while ((n = c->others.next) != &c->others)
 		call_exchange_free(container_of(n, struct call_exchange, node));
 	for (i = 0; i < 2; i++) {
+		loop_timer_stop(&c->leg[i].bye_timer);
 		sipua_cli_free(c->leg[i].bye);
 		sipua_dialog_free(c->leg[i].dialog);
 		free(c->leg[i].call_id);

@@ -13,6 +13,7 @@ static void exchange_destroy(void *obj)
 	struct call_exchange *x = obj;
 
 	loop_timer_stop(&x->timer);
+	loop_timer_stop(&x->silent);
 	if (x->call->x == x)
 		x->call->x = NULL;
 	list_del(&x->node);
@@ -76,7 +77,7 @@ void call_exchange_refuse(struct call_exchange *x, int status, const char *phras
 		sipua_srv_reply(x->srv, status, phrase);
 		return;
 	}
-	if (resp && (call_headers_cross(msg, resp, x->from) || call_body_cross(msg, resp)))
+	if (resp && (call_headers_cross(msg, resp, x->from) || call_body_put(msg, resp, (struct slice){ NULL, 0 }, x->from)))
 		base_count(COUNTER_HEADER_CUT);
 	if (status == 405 || status == 501)
 		call_headers_ours(msg);

@@ -101,6 +101,14 @@ static bool front_extension(struct sipua_in *in, const struct wire_sip *sip)
 	return true;
 }
 
+static bool scheme_known(const struct wire_sip *sip)
+{
+	struct wire_uri r;
+
+	wire_sip_ruri(sip, &r);
+	return slice_eq_nocase(r.scheme, SLICE("sip")) || slice_eq_nocase(r.scheme, SLICE("sips")) || slice_eq_nocase(r.scheme, SLICE("tel"));
+}
+
 void call_front_request(void *arg, struct sipua_in *in)
 {
 	struct call_engine *e = arg;
@@ -124,6 +132,8 @@ void call_front_request(void *arg, struct sipua_in *in)
 		refuse(in, 481, NULL, COUNTER_REJECT_DIALOG);
 	else if (wire_sip_max_forwards(sip) == 0 && m != WIRE_OPTIONS)
 		refuse(in, 483, NULL, COUNTER_REJECT_HOPS);
+	else if (!scheme_known(sip))
+		refuse(in, 416, NULL, COUNTER_REJECT_SCHEME);
 	else if (front_extension(in, sip))
 		return;
 	else if (m == WIRE_INVITE)

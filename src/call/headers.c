@@ -293,26 +293,40 @@ int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const s
 		err = call_headers_contact(msg, to);
 	if (!err && target)
 		err = call_headers_ours(msg);
-	if (!err && sdp.n)
-		err = sipua_msg_body(msg, SLICE("application/sdp"), sdp);
-	return err ? err : call_body_cross(msg, sip);
+	return err ? err : call_body_put(msg, sip, sdp, to);
 }
 
-int call_body_cross(struct sipua_msg *msg, const struct wire_sip *sip)
+int call_headers_body(struct sipua_msg *msg, const struct wire_sip *sip)
 {
-	char buf[256];
-	struct slice body = wire_sip_body(sip), type = wire_sip_header(sip, "Content-Type", buf, sizeof buf);
 	struct wire_headers it;
 	struct wire_header h;
 	int err = 0;
 
-	if (!body.n || !type.n || call_body_is_sdp(sip) || call_body_is_multipart(sip))
-		return 0; /* SDP goes another way; parts may hold SDP, which must not cross as it is */
 	wire_sip_headers(sip, &it);
 	while (!err && wire_headers_next(&it, &h))
 		if (row_of(h.name)->rule == BODY && !slice_eq_nocase(h.name, SLICE("Content-Type")))
 			err = sipua_msg_carry(msg, &h);
-	return err ? err : sipua_msg_body(msg, type, body);
+	return err;
+}
+
+bool call_headers_hide(struct text *t, struct slice name, struct slice value, struct slice host)
+{
+	static const char *const addresses[] = { "From", "To", "Contact", "Refer-To" };
+	struct row row = *row_of(name);
+	size_t i, mark = t->n;
+
+	for (i = 0; i < ARRAY_LEN(addresses); i++)
+		if (slice_eq_nocase(slice_str(addresses[i]), name))
+			row.rule = HIDE;
+	if (row.rule == CARRY || row.rule == BODY)
+		text_slice(t, value);
+	else if (row.rule == HIDE_URI)
+		hide_uris(t, value, host);
+	else if (row.rule == HIDE_AGENT)
+		hide_agents(t, value, host);
+	else if (row.rule != DROP)
+		hide_address(t, value, host);
+	return t->n != mark;
 }
 
 int call_headers_ours(struct sipua_msg *msg)

@@ -269,3 +269,26 @@ bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_si
 	try_next(h);
 	return true;
 }
+
+/* ---- requests inside a dialog ---- */
+
+bool call_hunt_has_other(struct call_leg *leg)
+{
+	struct peer_target t;
+
+	return peer_other_target(leg->call->eng->plane, leg->trunk, &leg->source, leg->transport, &t);
+}
+
+bool call_hunt_elsewhere(struct call_leg *leg, char name[static 256], struct sipua_dest *ret)
+{
+	struct peer_plane *p = leg->call->eng->plane;
+	struct peer_target other, own;
+
+	if (peer_target_at(p, leg->trunk, &leg->source, leg->transport, &own))
+		peer_report(p, leg->trunk, &own, 408, true, -1, now_ms());
+	if (!peer_other_target(p, leg->trunk, &leg->source, leg->transport, &other))
+		return false;
+	peer_target_dest(p, leg->trunk, &other, name, ret);
+	base_count(COUNTER_BYE_ELSEWHERE);
+	return true;
+}

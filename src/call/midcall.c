@@ -49,13 +49,11 @@ static int relay_sdp(struct call_exchange *x, const struct wire_sip *sip)
 
 	if (call_body_is_sdp(sip)) {
 		x->has_offer = true;
-		status = call_sdp_check(wire_sip_body(sip));
-		if (!status && call_text_set(&x->offer_in, wire_sip_body(sip)))
+		status = call_sdp_check(call_body_sdp(sip));
+		if (!status && call_text_set(&x->offer_in, call_body_sdp(sip)))
 			status = 500;
 		if (!status)
-			status = call_sdp_for(x->to, wire_sip_body(sip), false, &text);
-	} else if (call_body_is_multipart(sip)) {
-		status = 415;
+			status = call_sdp_for(x->to, call_body_sdp(sip), false, &text);
 	} else if (x->as_invite) {
 		x->local_answer = true;
 		text = (struct slice){ x->to->sdp_out.p, x->to->sdp_out.n };
@@ -66,7 +64,7 @@ static int relay_sdp(struct call_exchange *x, const struct wire_sip *sip)
 }
 
 /** 0 or the status that refuses the request. */
-static int relay_send(struct call_exchange *x, const struct wire_sip *sip)
+static int relay_send(struct call_exchange *x, const struct wire_sip *sip, const struct sipua_dest *dest)
 {
 	enum wire_method m = x->as_invite ? WIRE_INVITE : x->method;
 	int mf = wire_sip_max_forwards(sip), err;
@@ -79,7 +77,34 @@ static int relay_send(struct call_exchange *x, const struct wire_sip *sip)
 		sipua_msg_free(msg);
 		return 500;
 	}
-	return sipua_cli_send(x->to->dialog, msg, NULL, &relay_cli_ops, x, &x->cli) ? 500 : 0;
+	return sipua_cli_send(x->to->dialog, msg, dest, &relay_cli_ops, x, &x->cli) ? 500 : 0;
+}
+
+/** The call's target says nothing: once more, through the next target of its trunk. False: there is none. */
+static bool relay_elsewhere(struct call_exchange *x)
+{
+	struct sipua_cli *old = x->cli;
+	struct sipua_dest dest;
+	char name[256];
+
+	if (x->elsewhere || !x->srv || !call_hunt_elsewhere(x->to, name, &dest))
+		return false;
+	x->elsewhere = true;
+	x->cli = NULL;
+	if (relay_send(x, sipua_srv_sip(x->srv), &dest)) {
+		x->cli = old;
+		return false;
+	}
+	sipua_cli_free(old);
+	return true;
+}
+
+static void relay_silent(void *arg)
+{
+	struct call_exchange *x = arg;
+
+	if (x->state == CALL_X_SENT && x->cli && !sipua_cli_status(x->cli))
+		relay_elsewhere(x);
 }
 
 static void update_timeout(void *arg)
@@ -89,6 +114,16 @@ static void update_timeout(void *arg)
 	call_exchange_refuse(x, 504, NULL, NULL);
 	x->canceled = true;
 	sipua_cli_cancel(x->cli, NULL);
+}
+
+static void relay_watch(struct call_exchange *x)
+{
+	struct loop *l = x->call->eng->p.loop;
+
+	if (x->as_invite)
+		loop_timer_start(l, &x->timer, UPDATE_AS_INVITE_MS, update_timeout, x);
+	if (call_hunt_has_other(x->to))
+		loop_timer_start(l, &x->silent, peer_try_ms(x->to->trunk), relay_silent, x);
 }
 
 static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
@@ -117,12 +152,12 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 	sipua_srv_bind(srv, &relay_srv_ops, x);
 	status = wire_sip_max_forwards(sip) == 0 ? 483 : relay_sdp(x, sip);
 	if (!status)
-		status = relay_send(x, sip);
+		status = relay_send(x, sip, NULL);
 	if (status) {
 		call_exchange_refuse(x, status, NULL, NULL);
 		call_exchange_free(x);
-	} else if (as_invite) {
-		loop_timer_start(c->eng->p.loop, &x->timer, UPDATE_AS_INVITE_MS, update_timeout, x);
+	} else {
+		relay_watch(x);
 	}
 }
 
@@ -152,12 +187,12 @@ static int relay_answer(struct call_exchange *x, const struct wire_sip *resp)
 	if (!call_body_is_sdp(resp))
 		return x->has_offer || is_invite(x) ? 488 : 0;
 	if (x->local_answer) {
-		if (call_text_set(&x->to->sdp_in, wire_sip_body(resp)))
+		if (call_text_set(&x->to->sdp_in, call_body_sdp(resp)))
 			return 500;
 		call_media_apply(x->call);
 		return 0;
 	}
-	return x->has_offer || x->method == WIRE_INVITE ? carry_sdp(x, wire_sip_body(resp)) : 0;
+	return x->has_offer || x->method == WIRE_INVITE ? carry_sdp(x, call_body_sdp(resp)) : 0;
 }
 
 static int reply_success(struct call_exchange *x, const struct wire_sip *resp)
@@ -213,7 +248,7 @@ static void undo_response(void *arg, struct sipua_cli *cli, int status, const st
 		return;
 	if (status < 300)
 		sipua_cli_ack(cli, NULL);
-	if (status < 300 && sip && call_body_is_sdp(sip) && !call_text_set(&x->to->sdp_in, wire_sip_body(sip)))
+	if (status < 300 && sip && call_body_is_sdp(sip) && !call_text_set(&x->to->sdp_in, call_body_sdp(sip)))
 		call_media_apply(x->call);
 	call_persist(x->call);
 	call_exchange_free(x);
@@ -284,7 +319,7 @@ static void relay_response(void *arg, struct sipua_cli *cli, int status, const s
 		return;
 	if (status < 300 && sip)
 		on_success(x, sip);
-	else
+	else if (sip || x->canceled || !relay_elsewhere(x))
 		on_failure(x, status, sip);
 }
 
@@ -297,10 +332,10 @@ static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
 	struct slice text;
 	int status = call_body_is_sdp(sip) ? 0 : 488;
 
-	if (!status && call_text_set(&x->answer_in, wire_sip_body(sip)))
+	if (!status && call_text_set(&x->answer_in, call_body_sdp(sip)))
 		status = 500;
 	if (!status)
-		status = call_sdp_for(x->to, wire_sip_body(sip), true, &text);
+		status = call_sdp_for(x->to, call_body_sdp(sip), true, &text);
 	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
 		status = 500;
 	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {

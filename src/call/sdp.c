@@ -43,18 +43,6 @@ void call_text_clear(struct call_text *t)
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
-static bool type_is(const struct wire_sip *sip, const char *type)
-{
-	struct slice ct = wire_sip_content_type(sip), want = slice_str(type);
-
-	if (ct.n < want.n || !wire_sip_body(sip).n || !slice_eq_nocase((struct slice){ ct.p, want.n }, want))
-		return false;
-	return ct.n == want.n || ct.p[want.n] == ';' || ct.p[want.n] == ' ' || want.p[want.n - 1] == '/';
-}
-
-bool call_body_is_sdp(const struct wire_sip *sip) { return type_is(sip, "application/sdp"); }
-bool call_body_is_multipart(const struct wire_sip *sip) { return type_is(sip, "multipart/"); }
-
 /* ---- which m-lines we carry ---- */
 enum carry { CARRY_RTP, CARRY_UDPTL, CARRY_NOT, CARRY_FORBIDDEN };
 

@@ -146,10 +146,8 @@ static int invite_send(struct call_exchange *x, const struct wire_sip *sip, cons
 		err = call_headers_ours(msg);
 	if (!err)
 		err = call_headers_contact(msg, x->to);
-	if (!err && x->has_offer)
-		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->offer_out.p, x->offer_out.n });
 	if (!err)
-		err = call_body_cross(msg, sip);
+		err = call_body_put(msg, sip, (struct slice){ x->offer_out.p, x->has_offer ? x->offer_out.n : 0 }, x->to);
 	if (err) {
 		sipua_msg_free(msg);
 		return err;
@@ -163,20 +161,18 @@ static int offer_make(struct call_exchange *x, const struct wire_sip *sip)
 	struct slice text;
 	int status;
 
-	if (call_body_is_multipart(sip))
-		return 415;
 	x->has_offer = call_body_is_sdp(sip);
 	if (!x->has_offer)
 		return 0;
-	status = call_sdp_check(wire_sip_body(sip));
-	if (!status && call_text_set(&x->offer_in, wire_sip_body(sip)))
+	status = call_sdp_check(call_body_sdp(sip));
+	if (!status && call_text_set(&x->offer_in, call_body_sdp(sip)))
 		status = 500;
 	if (!status)
-		status = call_sdp_for(x->to, wire_sip_body(sip), false, &text);
+		status = call_sdp_for(x->to, call_body_sdp(sip), false, &text);
 	if (!status && call_text_set(&x->offer_out, text))
 		status = 500;
 	/* what stands in the record and in the list of calls while it rings */
-	if (!status && (call_text_set(&x->from->sdp_in, wire_sip_body(sip)) || call_text_set(&x->to->sdp_out, text)))
+	if (!status && (call_text_set(&x->from->sdp_in, call_body_sdp(sip)) || call_text_set(&x->to->sdp_out, text)))
 		status = 500;
 	return status;
 }

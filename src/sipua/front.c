@@ -185,13 +185,28 @@ bool sipua_in_is_merged(const struct sipua_in *in)
 
 /* ---- responses that no transaction wants ---- */
 
+/** RFC 3261 18.1.2: the top Via must name us. */
+static bool is_ours(const struct sipua *ua, const sip_via_t *v)
+{
+	uint64_t port = 0;
+
+	if (!v || !v->v_host || (v->v_port && slice_u64(slice_str(v->v_port), 65535, &port)))
+		return false;
+	for (size_t i = 0; i < ua->n; i++) {
+		const struct sipua_tp *tp = &ua->tp[i];
+		if (strcasecmp(v->v_host, tp->advertised_host) == 0 && (port ? port : ua->lst[i].transport == SIPUA_TLS ? 5061 : 5060) == tp->advertised_port)
+			return true;
+	}
+	return false;
+}
+
 static void response(struct sipua *ua, msg_t *msg, sip_t *sip)
 {
 	int status = sip->sip_status->st_status;
 	tport_t *tp = sipua_delivering(ua, msg);
 	struct sipua_path path;
 
-	if (status < 200 || status > 299 || sip->sip_cseq->cs_method != sip_method_invite || !tp || ua->closing) {
+	if (!is_ours(ua, sip->sip_via) || status < 200 || status > 299 || sip->sip_cseq->cs_method != sip_method_invite || !tp || ua->closing) {
 		base_count(COUNTER_SIP_RESPONSES_STRAY);
 		msg_destroy(msg);
 		return;
