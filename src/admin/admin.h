@@ -118,6 +118,10 @@ bool admin_host_check(struct admin_request *rq);
 struct admin_pending { struct admin_request *rq; uint32_t id; struct loop_timer timer; };
 /** Send, and answer rq when the reply is there (204 or what the engine says, 404, 500) or the time is over (504). Takes args over. */
 void admin_engine_ask(struct admin_request *rq, enum ctl_command_id id, json_t *args);
+/** Tell it to end these calls (array of ids), in portions; their end is seen in /calls. false: it cannot be told. */
+bool admin_engine_end(struct admin *a, json_t *ids);
+/** Is this a call's state? Else answered. */
+bool admin_state_check(struct admin_request *rq, const char *state, unsigned status);
 void admin_engine_message(void *arg, struct loop_msg *m);
 /** All that wait are answered 503. */
 void admin_engine_cancel(struct admin *a);
@@ -247,6 +251,8 @@ void admin_delete_token(struct admin_request *rq);
 void admin_get_audit(struct admin_request *rq);
 void admin_get_openapi(struct admin_request *rq);
 void admin_post_calls_end(struct admin_request *rq);
+void admin_get_groups(struct admin_request *rq);
+void admin_post_preview(struct admin_request *rq);
 void admin_get_calls(struct admin_request *rq);
 void admin_get_call(struct admin_request *rq);
 void admin_delete_call(struct admin_request *rq);

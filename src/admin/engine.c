@@ -7,6 +7,9 @@
 
 #include "admin/admin.h"
 
+#define PORTION 500                   /* ids of one message */
+#define REQUEST_BYTES 60000
+
 static void release(struct admin_pending *p)
 {
 	loop_timer_stop(&p->timer);
@@ -35,7 +38,7 @@ static void late(void *arg)
 static int send_command(struct admin *a, uint32_t id, enum ctl_command_id command, json_t *args)
 {
 	char *text = json_dumps(args, JSON_COMPACT);
-	uint8_t buf[1024];
+	static uint8_t buf[REQUEST_BYTES]; /* one thread */
 	size_t n;
 	int err = text ? ctl_request_print(command, slice_str(text), buf, sizeof buf, &n) : ERR_PROTO;
 
@@ -65,6 +68,22 @@ void admin_engine_ask(struct admin_request *rq, enum ctl_command_id command, jso
 		}
 	}
 	json_decref(args);
+}
+
+bool admin_engine_end(struct admin *a, json_t *ids)
+{
+	json_t *portion, *args;
+	int err = a->engine ? 0 : ERR_GONE;
+
+	for (size_t i = 0; !err && i < json_array_size(ids); i += PORTION) {
+		portion = json_array();
+		for (size_t k = i; k < i + PORTION && k < json_array_size(ids); k++)
+			json_array_append(portion, json_array_get(ids, k));
+		args = json_pack("{s:o, s:s}", "ids", portion, "why", "api");
+		err = send_command(a, 0, CTL_CALL_END, args);
+		json_decref(args);
+	}
+	return !err;
 }
 
 static void reply(struct admin_request *rq, int status, struct slice json)

@@ -52,14 +52,14 @@ void admin_get_health(struct admin_request *rq)
 }
 
 /* ---- calls ---- */
-static bool state_check(struct admin_request *rq, const char *state)
+bool admin_state_check(struct admin_request *rq, const char *state, unsigned status)
 {
 	if (!state)
 		return true;
 	for (unsigned i = 0; i < CALL_STATES; i++)
 		if (!strcmp(state, call_state_name(i)))
 			return true;
-	admin_problem(rq, 400, "state=%.32s is none of setup, early, answered, up, ending", state);
+	admin_problem(rq, status, "state=%.32s is none of setup, early, answered, up, ending", state);
 	return false;
 }
 
@@ -71,7 +71,7 @@ void admin_get_calls(struct admin_request *rq)
 	unsigned limit;
 	uint64_t age;
 
-	if (!admin_query_page(rq, &limit, &after) || !state_check(rq, f.state) || !admin_query_number(rq, "age", UINT32_MAX, &age))
+	if (!admin_query_page(rq, &limit, &after) || !admin_state_check(rq, f.state, 400) || !admin_query_number(rq, "age", UINT32_MAX, &age))
 		return;
 	f.min_age_s = (int64_t)age;
 	admin_records_drain(rq->a);

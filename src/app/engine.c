@@ -228,7 +228,13 @@ static int end_call(struct slice args)
 {
 	json_t *j = json_loadb(args.p, args.n, 0, NULL);
 	const char *id = json_string_value(json_object_get(j, "id")), *why = json_string_value(json_object_get(j, "why"));
-	int err = id ? call_engine_end(engine.calls, id, why ? why : "api") : ERR_PROTO;
+	json_t *ids = json_object_get(j, "ids"), *one;
+	int err = id ? call_engine_end(engine.calls, id, why ? why : "api") : json_is_array(ids) ? 0 : ERR_PROTO;
+	size_t i;
+
+	json_array_foreach(ids, i, one) /* of many some are over by now */
+		if (json_is_string(one))
+			call_engine_end(engine.calls, json_string_value(one), why ? why : "api");
 
 	json_decref(j);
 	return err;
