@@ -30,6 +30,7 @@ struct call_leg {
 	struct sipua_dialog *dialog;   /* NULL: never was one, or done with */
 	char *call_id;                 /* of a dialog that a former engine had and we do not; else NULL */
 	const struct peer_trunk *trunk;
+	struct call_ghost *ghost;      /* the trunk of a restored call whose row is gone; owned */
 	struct peer_target target;     /* that the call went to; uri NULL: the peer called us */
 	const struct media_profile_conf *media;
 	unsigned listener;

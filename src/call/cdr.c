@@ -2,12 +2,19 @@
 /* One CDR per call, as JSON text on the ring to admin (design.md section 5 names the fields). Written once, when the call begins to end. */
 #include "call/b2b.h"
 
-#define CDR_MAX 16384
+/* What peers choose is cut, and the list of targets ends early: a text that does not fit would cost the whole CDR. */
+#define CDR_MAX     32768
+#define TEXT_MAX    512                    /* bytes of a text, each of which may take 6 */
+#define TRY_ROOM    4096                   /* one target at most */
+#define STREAM_ROOM 256                    /* figures of one stream at most */
+#define TAIL_ROOM   (2 * CALL_STREAMS * STREAM_ROOM + 64)
 
 static void js(struct text *t, struct slice s)
 {
 	size_t i;
 
+	if (s.n > TEXT_MAX)
+		s.n = TEXT_MAX;
 	text_add(t, "\"");
 	for (i = 0; i < s.n; i++) {
 		unsigned char ch = (unsigned char)s.p[i];
@@ -43,13 +50,18 @@ static struct slice call_id_of(const struct call_leg *l)
 	return l->dialog ? sipua_dialog_call_id(l->dialog) : slice_str(l->call_id);
 }
 
+static struct slice trunk_id(const struct call_leg *l)
+{
+	return slice_str(l->trunk ? l->trunk->conf->id : NULL);
+}
+
 static void add_targets(struct text *t, const struct call *c)
 {
 	char at[56], buf[32];
 	unsigned i;
 
 	text_add(t, ",\"targets\":[");
-	for (i = 0; i < c->ntried; i++) {
+	for (i = 0; i < c->ntried && t->size - t->n > TRY_ROOM + TAIL_ROOM; i++) {
 		const struct call_try *y = &c->tried[i];
 
 		text_add(t, "%s{\"uri\":", i ? "," : "");
@@ -94,8 +106,8 @@ void call_cdr(struct call *c)
 	field(&t, "call_id_b", call_id_of(&c->leg[1]));
 	field(&t, "from", slice_str(c->from));
 	field(&t, "to", slice_str(c->to));
-	field(&t, "trunk_in", slice_str(c->leg[0].trunk->conf->id));
-	field(&t, "trunk_out", c->leg[1].trunk ? slice_str(c->leg[1].trunk->conf->id) : (struct slice){ NULL, 0 });
+	field(&t, "trunk_in", trunk_id(&c->leg[0]));
+	field(&t, "trunk_out", trunk_id(&c->leg[1]));
 	field(&t, "route", slice_str(c->route));
 	time_field(&t, "start", c->start_ms);
 	time_field(&t, "ringing", c->ringing_ms);

@@ -81,6 +81,8 @@ static void call_destroy(void *obj)
 	free(c->to);
 	free(c->route);
 	free(c->tried);
+	free(c->leg[0].ghost);
+	free(c->leg[1].ghost);
 	base_unref(c->peers);
 }
 

@@ -109,10 +109,53 @@ int call_persist(struct call *c)
 }
 
 /* ---- back ---- */
+/** A trunk whose row was removed while the call lived: what the record and its realm know of it, for the rest of the call. */
+struct call_ghost { struct peer_trunk pub; struct peer_trunk_conf conf; char id[80], realm[80], tls[80]; };
+
 static const char *terminated(struct slice s, char *buf, size_t size)
 {
 	slice_copy(buf, size, s);
 	return buf;
+}
+
+static const char *profile_of(const struct peer_set *s, const struct peer_realm_conf *r)
+{
+	const char *sys = peer_system(s)->common.media;
+
+	return r->common.media ? r->common.media : sys ? sys : "default";
+}
+
+static int ghost_make(struct call_leg *l, const struct call_record_leg *r)
+{
+	const struct peer_set *s = l->call->peers;
+	struct call_ghost *g = base_alloc(sizeof *g);
+	const struct peer_realm_conf *realm;
+
+	if (!g)
+		return ERR_FULL;
+	l->ghost = g;
+	terminated(r->trunk, g->id, sizeof g->id);
+	terminated(r->realm, g->realm, sizeof g->realm);
+	terminated(r->tls, g->tls, sizeof g->tls);
+	g->conf.id = g->id;
+	g->conf.tls = g->tls[0] ? g->tls : NULL;
+	g->conf.realm = g->realm;
+	g->pub = (struct peer_trunk){ .conf = &g->conf, .index = UINT32_MAX };
+	while ((realm = peer_realm_at(s, g->pub.realm)) && strcmp(realm->id, g->realm))
+		g->pub.realm++;
+	if (!realm)
+		return ERR_NOTFOUND;
+	g->pub.media = profile_of(s, realm);
+	l->trunk = &g->pub;
+	return 0;
+}
+
+static int trunk_restore(struct call_leg *l, const struct call_record_leg *r)
+{
+	char id[80];
+
+	l->trunk = peer_trunk_find(l->call->peers, terminated(r->trunk, id, sizeof id));
+	return l->trunk ? 0 : ghost_make(l, r);
 }
 
 static int leg_media(struct call_leg *l, const struct call_record_leg *r)
@@ -132,16 +175,15 @@ static int leg_media(struct call_leg *l, const struct call_record_leg *r)
 static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 {
 	struct call_engine *e = l->call->eng;
-	const struct conf_doc *doc = peer_set_doc(l->call->peers);
 	char id[80], name[256];
 	struct sipua_dialog_state d = { .call_id = r->call_id, .local = r->local, .remote = r->remote, .target = r->target, .routes = r->routes,
 		.cseq_local = r->cseq_local + CSEQ_LEAP, .cseq_remote = r->cseq_remote, .confirmed = r->confirmed, .uas = r->uas,
 		.dest = { .listener = r->listener, .transport = r->transport, .addr = r->source } };
+	int err = r->listener < peer_listener_count(l->call->peers) ? trunk_restore(l, r) : ERR_NOTFOUND;
 
-	l->trunk = peer_trunk_find(l->call->peers, terminated(r->trunk, id, sizeof id));
-	if (!l->trunk || r->listener >= peer_listener_count(l->call->peers))
-		return ERR_NOTFOUND;
-	l->media = conf_find(doc, &media_schema_profiles, l->trunk->media);
+	if (err)
+		return err;
+	l->media = conf_find(peer_set_doc(l->call->peers), &media_schema_profiles, l->trunk->media);
 	l->listener = r->listener;
 	l->transport = r->transport;
 	l->source = r->source;
@@ -155,14 +197,25 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 		d.dest.tls_name = terminated(r->tls_name, name, sizeof name);
 	if (r->tls.n)
 		d.dest.tls = call_engine_tls(e, terminated(r->tls, id, sizeof id));
-	if (call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
-		return ERR_FULL;
-	if (leg_media(l, r))
-		return ERR_TORN;
+	/* the dialog first: what else fails, BYE can be sent on it */
 	if (r->confirmed)
-		return sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog);
-	l->call_id = base_dup(r->call_id);
-	return l->call_id ? 0 : ERR_FULL;
+		err = sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog);
+	else
+		l->call_id = base_dup(r->call_id);
+	if (err || (!r->confirmed && !l->call_id) || call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
+		return err ? err : ERR_FULL;
+	return leg_media(l, r);
+}
+
+/** Both legs as far as they go: a call that cannot be carried on has its BYEs and its CDR all the same. */
+static int legs_restore(struct call *c, const struct call_record *r)
+{
+	int a = leg_restore(&c->leg[0], &r->leg[0]), b = leg_restore(&c->leg[1], &r->leg[1]);
+
+	if (!a && !b && c->from && c->to && c->route)
+		return 0;
+	base_log(BASE_ERROR, "call", "call could not be carried on call=%s error=\"%s\"", c->id, base_strerror(a ? a : b ? b : ERR_FULL));
+	return a ? a : b ? b : ERR_FULL;
 }
 
 /* ---- which secrets belong to which record: by serial, from one look at all of them ---- */
@@ -245,24 +298,17 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->from = base_dup(r->from);
 	c->to = base_dup(r->to);
 	c->route = base_dup(r->route);
-	err = leg_restore(&c->leg[0], &r->leg[0]);
-	if (!err)
-		err = leg_restore(&c->leg[1], &r->leg[1]);
-	if (err || !c->from || !c->to || !c->route) {
-		base_log(BASE_ERROR, "call", "call could not be carried on call=%s error=\"%s\"", c->id, base_strerror(err));
-		call_free(c);
-		return err ? err : ERR_FULL;
-	}
-	if (peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))
+	err = legs_restore(c, r);
+	if (c->leg[1].trunk && peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))
 		call_hunt_tried(c, c->leg[1].trunk, &c->leg[1].target, r->start_ms);
 	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");
 	call_figures(c, 1);
-	if (r->state == CALL_UP) {
+	if (r->state == CALL_UP && !err) {
 		call_media_apply(c); /* a wish may have died with the former engine; saying it again changes nothing */
 		return 0;
 	}
 	/* being ended, or not established when the engine died: both sides are told as far as they can be */
-	c->status = r->state == CALL_ENDING ? 200 : 503;
+	c->status = r->answer_ms ? 200 : 503;
 	if (r->state != CALL_ENDING)
 		base_count(COUNTER_CALLS_RESTART_ENDED);
 	call_end(c, "engine-restart", "postern", c->status, NULL, NULL);

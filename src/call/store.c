@@ -181,6 +181,7 @@ static int chain_mark(struct call_store *s, uint64_t head, uint8_t *used)
 static int take_up(struct call_store *s, unsigned *ret_torn)
 {
 	uint8_t *used = calloc(s->m.blocks, 1);
+	struct call_record r;
 	uint32_t i;
 
 	if (!used)
@@ -189,7 +190,9 @@ static int take_up(struct call_store *s, unsigned *ret_torn)
 	for (i = s->m.slots; i-- > 0;) {
 		uint64_t head = s->m.head[i];
 
-		if (head && (record_copy(&s->m, i, head, s->scratch) || chain_mark(s, head, used))) {
+		/* one that is whole but cannot be read (a foreign version) would hold its slot for ever */
+		if (head && (record_copy(&s->m, i, head, s->scratch) || call_record_parse(s->scratch + SUM_BYTES, head_len(head) - SUM_BYTES, &r) ||
+			chain_mark(s, head, used))) {
 			s->m.head[i] = head = 0;
 			(*ret_torn)++;
 		}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a hostile peer or an unlucky moment must not cost: a CDR, a call, a hang-up that its peer is told of."""
+from lib.base import check, equal, test
+from lib.daemon import Bed
+from lib.rtp import both_ways
+from lib.sip import sdp_text
+from lib.ua import Agent, Tx
+from t_call import establish
+
+
+def hang_up(first, second):
+    tx = first.request('BYE')
+    second.answer_bye()
+    equal(tx.final().status, 200, 'answer to BYE')
+
+
+@test()
+def cdr_of_long_identifiers(t):
+    """a peer's endless Call-ID and From do not cost the CDR: they are cut in it"""
+    bed = Bed(t)
+    from lib.ua import Call
+    c = Call(bed.a, '7100')
+    c.call_id = 'c' * 20000
+    c.invite(sdp=sdp_text(bed.a.ip, 30000), from_user='\u00e9' * 900)
+    i = bed.b.await_call('7100')
+    i.reply(200, sdp=sdp_text(bed.b.ip, 31000))
+    c.wait(200)
+    i.expect('ACK')
+    hang_up(c, i)
+    cdr = bed.d.cdrs('7100')
+    equal((len(cdr), cdr[0]['status'], cdr[0]['cause']), (1, 200, 'normal'), 'CDR')
+    check(cdr[0]['call_id_a'].startswith('c' * 100), 'Call-ID in the CDR: %s', cdr[0]['call_id_a'][:40])
+    r = Call(bed.a, '7101')
+    r.invite(sdp=sdp_text(bed.a.ip, 30000), from_user='u' * 20000)
+    final = r.wait(lambda m: m.status >= 200)
+    equal(final.status, 414, 'INVITE with an endless From')
+    equal(len(bed.d.cdrs('7101')), 1, 'CDRs of the call that was refused')
+    equal(bed.d.counter('postern_cdr_lost_total'), 0, 'CDRs lost')
+
+
+@test(seconds=60)
+def kill_engine_after_trunk_is_removed(t):
+    """a live call outlives its trunk's row, and then the engine too: BYE works, one complete CDR"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b, '7200')
+    doc = bed.d.get('/config').json
+    doc['trunks'] = [x for x in doc['trunks'] if x['id'] != 'b']
+    doc['routes'] = []
+    equal(bed.d.http('PUT', '/config', doc).status // 100, 2, 'PUT of a document without trunk b')
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    bed.d.restarted('engine', bed.d.kill('engine'))
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    hang_up(i, c)
+    cdr = bed.d.cdrs('7200')
+    equal((len(cdr), cdr[0]['status'], cdr[0]['trunk_out'], cdr[0]['cause']), (1, 200, 'b', 'normal'), 'CDR')
+
+
+@test()
+def in_dialog_request_at_another_realm(t):
+    """who knows a dialog of one realm reaches it by the listeners of that realm alone"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b, '7300')
+    stranger = Agent(t, bed.a.ip, bed.b.peer, 5099)
+    req = c.build('BYE')
+    real, c.agent = c.agent, stranger
+    equal(Tx(c, req).final().status, 481, 'BYE at the other realm')
+    c.agent = real
+    i.not_seen('BYE', 0.3)
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    hang_up(c, i)
