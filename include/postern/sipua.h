@@ -66,6 +66,8 @@ struct sipua_handlers {
 	void (*request)(void *arg, struct sipua_in *in);
 	/** A 2xx to an INVITE that no client transaction wants (late fork, restart): true if taken, else the agent sends ACK and BYE. */
 	bool (*stray_2xx)(void *arg, const struct wire_sip *sip, const struct sipua_path *path);
+	/** May requests of a dialog on that listener come by this one? NULL: by any. Where not, they are of no known dialog. */
+	bool (*reaches)(void *arg, unsigned listener, unsigned by);
 };
 
 /**

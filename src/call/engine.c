@@ -167,9 +167,17 @@ static void tick(void *arg)
 	}
 }
 
+/** A dialog is reached by the listeners of its realm alone (design.md section 4). */
+static bool same_realm(void *arg, unsigned listener, unsigned by)
+{
+	const struct call_engine *e = arg;
+
+	return peer_listener_realm(e->p.peers, listener) == peer_listener_realm(e->p.peers, by);
+}
+
 const struct sipua_handlers *call_engine_handlers(void)
 {
-	static const struct sipua_handlers h = { .request = call_front_request };
+	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm };
 
 	return &h;
 }

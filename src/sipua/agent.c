@@ -22,6 +22,7 @@
 extern su_log_t nta_log[], tport_log[];
 
 struct list_node sipua_agents = { &sipua_agents, &sipua_agents };
+uint32_t sipua_hash_seed;
 
 const char *sipua_transport_name(enum sipua_transport t)
 {
@@ -287,6 +288,8 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 	ua->arg = arg;
 	ua->caps = *caps;
 	signal(SIGPIPE, SIG_IGN);
+	while (!sipua_hash_seed)
+		base_random(&sipua_hash_seed, sizeof(sipua_hash_seed));
 	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES); /* trim() gives memory back; not free(), to fetch it again at once */
 	sipua_now.fd = -1;
 	sipua_loop_thread = true;

@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-#define ANSWERED_MAX 200000u   /* entries; the oldest goes first */
+#define ANSWERED_MAX   200000u       /* entries; the oldest goes first */
+#define ANSWERED_BYTES (64u << 20)   /* of them all: an answer repeats what its request said, up to 64 KB */
 
 struct answered {
 	struct hash_node node;
@@ -44,6 +45,7 @@ static void drop(struct sipua *ua, struct answered *a)
 {
 	base_hash_del(&ua->answered, &a->node);
 	list_del(&a->link);
+	ua->answered_bytes -= sizeof(*a) + a->len;
 	free(a);
 }
 
@@ -54,15 +56,18 @@ static void expire(struct sipua *ua, bool all)
 	while (!list_empty(&ua->answered_list)) {
 		struct answered *a = container_of(ua->answered_list.next, struct answered, link);
 
-		if (!all && ua->answered.count < ANSWERED_MAX && a->until.us > now.us)
-			return;
+		if (!all && a->until.us > now.us) {
+			if (ua->answered.count < ANSWERED_MAX && ua->answered_bytes < ANSWERED_BYTES)
+				return;
+			base_count(COUNTER_SIP_ANSWERED_EARLY);
+		}
 		drop(ua, a);
 	}
 }
 
 bool sipua_answered_again(struct sipua *ua, const sip_t *sip)
 {
-	uint32_t key = key_of(sip, 0), check = key_of(sip, 1);
+	uint32_t key = key_of(sip, sipua_hash_seed), check = key_of(sip, ~sipua_hash_seed);
 	struct hash_node *n;
 
 	for (n = base_hash_find(&ua->answered, key); n; n = n->next) {
@@ -88,14 +93,15 @@ void sipua_answered_keep(struct sipua *ua, const sip_t *sip, const struct sipua_
 	a = malloc(sizeof *a + sent->len);
 	if (!a)
 		return; /* a retransmission gets 481 then */
-	a->check = key_of(sip, 1);
+	a->check = key_of(sip, ~sipua_hash_seed);
 	a->until = mono_add_ms(base_mono_now(), SIPUA_T1X64_MS);
 	a->fd = sent->fd;
 	a->to_len = sent->to_len;
 	memcpy(&a->to, sent->to, sent->to_len);
 	a->len = sent->len;
 	memcpy(a->bytes, sent->bytes, sent->len);
-	base_hash_add(&ua->answered, &a->node, key_of(sip, 0));
+	base_hash_add(&ua->answered, &a->node, key_of(sip, sipua_hash_seed));
+	ua->answered_bytes += sizeof(*a) + a->len;
 	list_add_tail(&ua->answered_list, &a->link);
 	expire(ua, false);
 }

@@ -21,7 +21,7 @@ int sipua_cli_status(const struct sipua_cli *c) { return c->status; }
 
 static uint32_t branch_key(const char *branch)
 {
-	return base_hash_bytes(branch, strlen(branch), 0);
+	return base_hash_bytes(branch, strlen(branch), sipua_hash_seed);
 }
 
 static void destroy(struct sipua_cli *c)

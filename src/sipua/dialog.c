@@ -13,7 +13,7 @@
 
 static uint32_t callid_key(const char *id)
 {
-	return base_hash_bytes(id, strlen(id), 0);
+	return base_hash_bytes(id, strlen(id), sipua_hash_seed);
 }
 
 static bool tag_is(const char *tag, const char *other)

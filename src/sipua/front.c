@@ -115,6 +115,17 @@ static bool comes_again(struct sipua *ua, const sip_t *sip, const struct sipua_p
 	return !sip->sip_to->a_tag && sipua_dialog_of_invite(ua, sip) && !sipua_in_is_merged(&(struct sipua_in){ .ua = ua, .sip = (sip_t *)(uintptr_t)sip });
 }
 
+/* the dialog that a request belongs to, where it may reach it by the listener that it came to */
+static struct sipua_dialog *dialog_of(struct sipua *ua, const sip_t *sip, const struct sipua_path *path)
+{
+	struct sipua_dialog *d = sip->sip_to->a_tag ? sipua_dialog_find(ua, sip) : NULL;
+
+	if (!d || d->dest.listener == path->listener || !ua->handlers.reaches || ua->handlers.reaches(ua->arg, d->dest.listener, path->listener))
+		return d;
+	base_count(COUNTER_SIP_DIALOG_ELSEWHERE);
+	return NULL;
+}
+
 static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 {
 	struct sipua_in in = { .ua = ua, .msg = msg, .sip = sip };
@@ -139,7 +150,7 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 	}
 	if (method == sip_method_cancel)
 		sipua_in_reply(&in, 481, NULL, NULL);
-	else if (sip->sip_to->a_tag && (d = sipua_dialog_find(ua, sip)))
+	else if ((d = dialog_of(ua, sip, &in.path)))
 		to_dialog(&in, d);
 	else
 		ua->handlers.request(ua->arg, &in);
@@ -161,7 +172,7 @@ uint32_t sipua_merge_key(const sip_t *sip)
 {
 	const char *id = sip->sip_call_id->i_id, *tag = sip->sip_from->a_tag;
 
-	return base_hash_bytes(id, strlen(id), base_hash_bytes(tag ? tag : "", tag ? strlen(tag) : 0, sip->sip_cseq->cs_seq));
+	return base_hash_bytes(id, strlen(id), base_hash_bytes(tag ? tag : "", tag ? strlen(tag) : 0, sipua_hash_seed ^ sip->sip_cseq->cs_seq));
 }
 
 static bool is_same_request(const sip_t *a, const sip_t *b)

@@ -73,6 +73,7 @@ struct sipua {
 	struct hash merged;        /* server transactions outside of a dialog */
 	struct hash answered;      /* requests over UDP that were answered on the spot */
 	struct list_node answered_list;
+	size_t answered_bytes;
 	struct sipua_srv *fresh;   /* server transaction of the request at hand, not known to nta yet */
 	struct sipua_figures figures;
 	unsigned trim_peak;        /* most transactions since the last trim */
@@ -156,6 +157,8 @@ struct sipua_msg {
 
 /* agent.c */
 extern struct list_node sipua_agents;
+/** Of all hashes of what peers choose: nobody outside can fill one bucket on purpose. Drawn with the first agent. */
+extern uint32_t sipua_hash_seed;
 /** Fill a path from a message that is being delivered. */
 void sipua_path_of(struct sipua *ua, const msg_t *msg, tport_t *tp, struct sipua_path *ret);
 /** The transport that delivers now, and its connection (NULL on UDP). */

@@ -63,7 +63,7 @@ def in_dialog_request_at_another_realm(t):
     stranger = Agent(t, bed.a.ip, bed.b.peer, 5099)
     req = c.build('BYE')
     real, c.agent = c.agent, stranger
-    equal(Tx(c, req).final().status, 481, 'BYE at the other realm')
+    check(Tx(c, req).final().status in (403, 481), 'BYE at the other realm')
     c.agent = real
     i.not_seen('BYE', 0.3)
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())

@@ -565,6 +565,59 @@ static void rubbish(void **state)
 	rig_free(r);
 }
 
+static void answer_at_once(void *arg, struct sipua_dialog *d, struct sipua_srv *srv)
+{
+	struct rig *r = arg;
+
+	(void)d;
+	r->dialog_requests++;
+	sipua_srv_reply(srv, 200, NULL);
+	sipua_srv_free(srv);
+}
+
+/* answers are kept for requests that come again, and each repeats the Via of its request: a peer inside a dialog must not fill our memory with them */
+static void kept_answers_are_bounded(void **state)
+{
+	static const struct sipua_dialog_ops ops = { answer_at_once };
+	enum { LONG = 50000, TIMES = 2200 };
+	struct rig *r = rig_udp();
+	struct peer *p = peer_udp(r, 0);
+	struct sipua_dialog *d;
+	uint64_t again = base_counters[COUNTER_SIP_ANSWERED_AGAIN];
+	char tag[64], branch[16], *extra = malloc(LONG + 100);
+	long before;
+	unsigned i;
+
+	(void)state;
+	memcpy(extra, "Via: SIP/2.0/UDP x;branch=", 26);
+	memset(extra + 26, 'v', LONG);
+	memcpy(extra + 26 + LONG, "\r\n", 3);
+	peer_request(r, p, "INVITE", "kept", "", 1, "i", NULL, NULL);
+	peer_expect(r, p, "SIP/2.0 100 ");
+	assert_int_equal(sipua_dialog_new_uas(r->srv, &ops, r, &d), 0);
+	assert_int_equal(sipua_srv_reply(r->srv, 200, NULL), 0);
+	sipua_dialog_confirm(d);
+	peer_expect(r, p, "SIP/2.0 200 ");
+	snprintf(tag, sizeof(tag), "%s", tag_of(p));
+	before = rss_kb();
+	for (i = 0; i < TIMES; i++) {
+		snprintf(branch, sizeof(branch), "o%u", i);
+		peer_request(r, p, "OPTIONS", "kept", tag, 2 + i, branch, extra, NULL);
+		peer_expect(r, p, "SIP/2.0 200 ");
+	}
+	assert_int_equal(r->dialog_requests, TIMES);
+	assert_true(base_counters[COUNTER_SIP_ANSWERED_EARLY] > 0);
+	assert_true(rss_kb() - before < 90 * 1024);
+	/* the latest are there */
+	peer_request(r, p, "OPTIONS", "kept", tag, 1 + TIMES, branch, extra, NULL);
+	peer_expect(r, p, "SIP/2.0 200 ");
+	assert_int_equal(base_counters[COUNTER_SIP_ANSWERED_AGAIN], again + 1);
+	free(extra);
+	sipua_dialog_free(d);
+	peer_free(p);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +626,7 @@ int main(void)
 		cmocka_unit_test(long_lists), cmocka_unit_test(datagram_too_large), cmocka_unit_test(pipelining), cmocka_unit_test(names),
 		cmocka_unit_test(silence), cmocka_unit_test(idle_but_used_by_a_dialog), cmocka_unit_test(caps_of_connections),
 		cmocka_unit_test(late_provisional), cmocka_unit_test(lr_and_more), cmocka_unit_test(no_descriptors), cmocka_unit_test(rubbish),
+		cmocka_unit_test(kept_answers_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

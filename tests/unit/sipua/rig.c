@@ -133,7 +133,7 @@ unsigned rig_listener(struct rig *r, enum sipua_transport t, const char *host, c
 int rig_start(struct rig *r, const struct sipua_caps *caps)
 {
 	static const struct sipua_caps usual = { .message_bytes = 65536, .connections = 1000, .handshake_s = 5, .idle_s = 300 };
-	static const struct sipua_handlers handlers = { on_request, on_stray };
+	static const struct sipua_handlers handlers = { .request = on_request, .stray_2xx = on_stray };
 	size_t bad = 99;
 
 	return sipua_new(r->loop, r->lst, r->n, "Rig/1", caps ? caps : &usual, &handlers, r, &bad, &r->ua);
