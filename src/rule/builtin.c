@@ -3,7 +3,7 @@
 #include "rule/rule.h"
 
 static const char text[] =
-#include "src/rule/builtin.inc"
+#include "rule/builtin.inc"
 ;
 
 struct slice rule_builtin_text(void)
