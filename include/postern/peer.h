@@ -87,7 +87,13 @@ struct peer_trunk {
 	const struct peer_target *target; unsigned ntargets;
 	const char *media, *mid_call, *session_timer;   /* effective profile ids */
 };
+/**
+ * Listeners and realms have numbers that outlive a revision: calls, sockets and media ports hold on to them. By default the place in the document;
+ * else listener[i] and realm[i] are those of its i-th. Numbers that no object has stay empty: peer_listener_at and peer_realm_at give NULL.
+ */
+struct peer_numbers { const uint8_t *listener; const uint16_t *realm; };
 int peer_set_new(const struct conf_doc *doc, struct peer_set **ret);
+int peer_set_new_numbered(const struct conf_doc *doc, const struct peer_numbers *numbers, struct peer_set **ret);
 const struct conf_doc *peer_set_doc(const struct peer_set *s);
 const struct peer_system_conf *peer_system(const struct peer_set *s);
 unsigned peer_trunk_count(const struct peer_set *s);
@@ -131,6 +137,7 @@ struct peer_live_trunk {
 	struct peer_live_target target[PEER_TARGETS];
 };
 struct peer_live { uint32_t n, cap; uint32_t pad[14]; struct peer_live_trunk trunk[]; };
+/** Size of the region for so many trunks. */
 size_t peer_live_bytes(unsigned trunks);
 /** No calls: a restarted engine counts those anew that it carries on. */
 void peer_live_reset(struct peer_live *live);

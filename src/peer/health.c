@@ -130,6 +130,18 @@ enum peer_class peer_health_grade(struct plane_target *g)
 	return PEER_CLASS_GOOD;
 }
 
+static void probe_good(struct plane_target *g)
+{
+	struct peer_live_target *l = g->live;
+
+	l->probe_bad = 0;
+	l->probe_good++;
+	if (l->health == PEER_DOWN && l->probe_good >= conf_of(g)->probe.up_after)
+		come_up(g, "answers", true);
+	else if (l->health == PEER_SUSPECT && !l->silent && !l->failed500)
+		turn(g, PEER_UP, "answers");
+}
+
 void peer_health_probed(struct plane_target *g, bool good, bool unreachable, const char *reason)
 {
 	const struct peer_trunk_conf *c = conf_of(g);
@@ -137,15 +149,15 @@ void peer_health_probed(struct plane_target *g, bool good, bool unreachable, con
 
 	if (l->health == PEER_RESTING)
 		return; /* until its time is over nothing wakes it */
-	l->probe_bad = good ? 0 : l->probe_bad + 1;
-	l->probe_good = good ? l->probe_good + 1 : 0;
-	if (good && l->health == PEER_DOWN && l->probe_good >= c->probe.up_after)
-		come_up(g, "answers", true);
-	else if (good && l->health == PEER_SUSPECT && !l->silent && !l->failed500)
-		turn(g, PEER_UP, "answers");
-	else if (!good && (unreachable || l->probe_bad >= c->probe.down_after))
+	if (good) {
+		probe_good(g);
+		return;
+	}
+	l->probe_good = 0;
+	l->probe_bad++;
+	if (unreachable || l->probe_bad >= c->probe.down_after)
 		go_down(g, reason);
-	else if (!good && l->health == PEER_UP)
+	else if (l->health == PEER_UP)
 		turn(g, PEER_SUSPECT, reason);
 }
 

@@ -9,7 +9,7 @@
 #include "peer/names.h"
 #include "peer/plane.h"
 
-#define SOURCES_MS 50                  /* addresses that change together are taken together */
+#define SOURCES_MS 10                  /* addresses that change together are taken together */
 
 struct plane_trunk *peer_plane_trunk(const struct peer_plane *p, const struct peer_trunk *t)
 {

@@ -265,11 +265,22 @@ static bool changed(const struct plane_trunk *t, const struct work *w)
 	return false;
 }
 
+/** What was found becomes the trunk's targets; what never had an answer takes nothing away that is known. */
+static void take(struct plane_trunk *t, const struct work *w)
+{
+	bool enough = w->n && (!w->missing || w->failed || !t->ntargets || w->n > t->ntargets), none = !w->n && !w->missing && t->ntargets;
+	bool other = enough ? changed(t, w) : none;
+
+	if (enough || none)
+		peer_targets_set(t, w->v, w->n);
+	if (other)
+		peer_sources_changed(t->plane);
+}
+
 static void work_out(struct plane_trunk *t)
 {
 	static struct work w; /* one thread; too large for the stack of a callback */
 	struct peer_plane *p = t->plane;
-	bool other;
 	unsigned i;
 
 	memset(&w, 0, sizeof w);
@@ -286,16 +297,7 @@ static void work_out(struct plane_trunk *t)
 		w.rank++;
 	}
 	t->waits = w.asked;
-	/* what never had an answer takes nothing away that is known */
-	if (w.n && (!w.missing || w.failed || !t->ntargets || w.n > t->ntargets)) {
-		other = changed(t, &w);
-		peer_targets_set(t, w.v, w.n);
-		if (other)
-			peer_sources_changed(p);
-	} else if (!w.missing && t->ntargets) {
-		peer_targets_set(t, w.v, 0);
-		peer_sources_changed(p);
-	}
+	take(t, &w);
 	t->live->resolving = w.missing && !w.failed && !t->ntargets;
 	if (w.next)
 		loop_timer_start(p->p.loop, &t->resolve, w.next - plane_now() > AGAIN_MS ? w.next - plane_now() : AGAIN_MS, on_due, t);

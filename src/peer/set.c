@@ -4,11 +4,14 @@
  * Targets with a host name stay without an address here; what they resolve to is the plane's.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "peer/peer.h"
 #include "postern/conf.h"
 #include "postern/wire.h"
+
+#define NO_REALM UINT_MAX      /* of a listener that is no more: it fits no trunk */
 
 static void set_destroy(void *obj)
 {
@@ -26,6 +29,8 @@ static void set_destroy(void *obj)
 	free(s->trunk);
 	peer_sources_free(&s->sources);
 	free(s->listener_realm);
+	free((void *)(uintptr_t)s->listener);
+	free((void *)(uintptr_t)s->realm);
 	base_unref((void *)(uintptr_t)s->doc);
 }
 
@@ -39,7 +44,7 @@ static unsigned realm_index(const struct peer_set *s, const char *id)
 	size_t i;
 
 	for (i = 0; i < s->nrealms; i++)
-		if (!strcmp(s->realm[i]->id, id))
+		if (s->realm[i] && !strcmp(s->realm[i]->id, id))
 			return (unsigned)i;
 	return 0;
 }
@@ -50,9 +55,9 @@ int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, c
 
 	for (i = 0; i < s->nlisteners; i++) {
 		const struct peer_listener_conf *l = s->listener[i];
-		bool v6 = strchr(l->address, ':') != NULL;
+		bool v6 = l && strchr(l->address, ':') != NULL;
 
-		if (l->transport != g->transport || s->listener_realm[i] != t->realm)
+		if (!l || l->transport != g->transport || s->listener_realm[i] != t->realm)
 			continue;
 		if (g->addr.sa.sa_family && v6 != (g->addr.sa.sa_family == AF_INET6))
 			continue;
@@ -160,7 +165,26 @@ static int trunk_set(struct peer_set *s, struct peer_trunk_x *t, const struct pe
 	return err;
 }
 
-static int build(struct peer_set *s)
+/** Objects by their numbers, with holes where a number is nobody's. NULL: no memory. */
+static const void **by_number(const void *const *obj, size_t n, const uint8_t *number8, const uint16_t *number16, size_t *ret_n)
+{
+	const void **v;
+	size_t i, most = 0;
+
+	for (i = 0; i < n; i++) {
+		size_t at = number8 ? number8[i] : number16 ? number16[i] : i;
+
+		if (at >= most)
+			most = at + 1;
+	}
+	v = calloc(most + 1, sizeof *v);
+	for (i = 0; v && i < n; i++)
+		v[number8 ? number8[i] : number16 ? number16[i] : i] = obj[i];
+	*ret_n = v ? most : 0;
+	return v;
+}
+
+static int build(struct peer_set *s, const struct peer_numbers *numbers)
 {
 	const void *const *obj;
 	size_t i, n;
@@ -170,15 +194,17 @@ static int build(struct peer_set *s)
 	if (!n)
 		return ERR_CONFIG;
 	s->system = obj[0];
-	s->realm = (const struct peer_realm_conf *const *)conf_objects(s->doc, &peer_schema_realms, &s->nrealms);
-	s->listener = (const struct peer_listener_conf *const *)conf_objects(s->doc, &peer_schema_listeners, &s->nlisteners);
+	obj = conf_objects(s->doc, &peer_schema_realms, &n);
+	s->realm = (const struct peer_realm_conf *const *)by_number(obj, n, NULL, numbers->realm, &s->nrealms);
+	obj = conf_objects(s->doc, &peer_schema_listeners, &n);
+	s->listener = (const struct peer_listener_conf *const *)by_number(obj, n, numbers->listener, NULL, &s->nlisteners);
 	s->listener_realm = calloc(s->nlisteners + 1, sizeof *s->listener_realm);
 	obj = conf_objects(s->doc, &peer_schema_trunks, &n);
 	s->trunk = calloc(n + 1, sizeof *s->trunk);
-	if (!s->listener_realm || !s->trunk)
+	if (!s->realm || !s->listener || !s->listener_realm || !s->trunk)
 		return -ENOMEM;
 	for (i = 0; i < s->nlisteners; i++)
-		s->listener_realm[i] = realm_index(s, s->listener[i]->realm);
+		s->listener_realm[i] = s->listener[i] ? realm_index(s, s->listener[i]->realm) : NO_REALM;
 	for (i = 0; !err && i < n; i++) {
 		s->ntrunks++;
 		err = trunk_set(s, &s->trunk[i], obj[i], (unsigned)i);
@@ -192,7 +218,7 @@ static int build(struct peer_set *s)
 	return err;
 }
 
-int peer_set_new(const struct conf_doc *doc, struct peer_set **ret)
+int peer_set_new_numbered(const struct conf_doc *doc, const struct peer_numbers *numbers, struct peer_set **ret)
 {
 	struct peer_set *s = base_new(sizeof *s, set_destroy);
 	int err;
@@ -200,12 +226,17 @@ int peer_set_new(const struct conf_doc *doc, struct peer_set **ret)
 	if (!s)
 		return -ENOMEM;
 	s->doc = base_ref((void *)(uintptr_t)doc);
-	err = build(s);
+	err = build(s, numbers);
 	if (err)
 		base_unref(s);
 	else
 		*ret = s;
 	return err;
+}
+
+int peer_set_new(const struct conf_doc *doc, struct peer_set **ret)
+{
+	return peer_set_new_numbered(doc, &(struct peer_numbers){ NULL, NULL }, ret);
 }
 
 const struct conf_doc *peer_set_doc(const struct peer_set *s) { return s->doc; }
@@ -216,7 +247,7 @@ unsigned peer_realm_count(const struct peer_set *s) { return (unsigned)s->nrealm
 const struct peer_realm_conf *peer_realm_at(const struct peer_set *s, unsigned i) { return i < s->nrealms ? s->realm[i] : NULL; }
 unsigned peer_listener_count(const struct peer_set *s) { return (unsigned)s->nlisteners; }
 const struct peer_listener_conf *peer_listener_at(const struct peer_set *s, unsigned i) { return i < s->nlisteners ? s->listener[i] : NULL; }
-unsigned peer_listener_realm(const struct peer_set *s, unsigned listener) { return listener < s->nlisteners ? s->listener_realm[listener] : 0; }
+unsigned peer_listener_realm(const struct peer_set *s, unsigned listener) { return listener < s->nlisteners ? s->listener_realm[listener] : NO_REALM; }
 
 const struct peer_trunk *peer_trunk_find(const struct peer_set *s, const char *id)
 {

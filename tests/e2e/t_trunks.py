@@ -1,0 +1,452 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trunks: hunting, health, failback, groups, limits, DNS, drains (design.md section 8; field facts F1 and F3), message by message."""
+import time
+
+from lib.base import Proc, check, equal, need, test, until
+from lib.daemon import Bed, context
+from lib.rtp import Rtp, both_ways
+from lib.sip import sdp_text
+from lib.ua import Agent
+
+QUICK = {'tries': 1, 'try_timeout': 0.5}
+
+
+class House:
+    """A daemon with caller `a` and callees b1, b2 ... at .12, .13 ..., which are the targets of trunk b."""
+
+    def __init__(self, t, n=2, b=None, doc=None, start=True, transport='udp', **kw):
+        self.t = t
+        bed = Bed(t, start=False, b=transport, **kw)
+        self.d, self.doc, self.a = bed.d, bed.doc, bed.a
+        self.b = [bed.b] + [Agent(t, t.ip(12 + k), t.at['b'], t.party['b'][1], transport) for k in range(1, n)]
+        trunk = next(x for x in self.doc['trunks'] if x['id'] == 'b')
+        del trunk['target']
+        trunk['targets'] = ['sip:%s:%d;transport=%s' % (x.ip, x.port, transport) for x in self.b]
+        trunk['failover'] = dict(QUICK)
+        trunk.update(b or {})
+        if doc:
+            doc(self.doc, self.b)
+        self.rtp = Rtp(t, self.a.ip)
+        self.d.write()
+        if start:
+            self.d.start()
+            until(lambda: self.d.get('/trunks/a').status == 200, 5, 'the engine')
+
+    def call(self, number='2001'):
+        return self.a.call(number, sdp=sdp_text(self.a.ip, self.rtp.port))
+
+    def asked(self, number, who=None, seconds=3.0):
+        """The callee that gets the INVITE, and its side of the call."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for x in who or self.b:
+                if x.peek(lambda m: m.method == 'INVITE' and m.user == number and not m.tag('to')):
+                    return x, x.await_call(number)
+            time.sleep(0.01)
+        raise AssertionError('nobody got the INVITE for %s' % number)
+
+    def through(self, number='2001', bye=True):
+        """A call that whoever is asked first takes: that callee's index, both sides."""
+        c = self.call(number)
+        x, i = self.asked(number)
+        i.reply(200, sdp=sdp_text(x.ip, 30000))
+        c.wait(200)
+        i.expect('ACK')
+        if bye:
+            tx = c.request('BYE')
+            i.answer_bye()
+            equal(tx.final().status, 200, 'answer to BYE')
+        return self.b.index(x), c, i
+
+    def targets(self, trunk='b'):
+        return self.d.get('/trunks/' + trunk).json.get('targets', [])   # none yet: the engine just starts
+
+    def state(self, k=0):
+        return self.targets()[k]['state']
+
+
+def static_group(strategy, members, stop_on=None):
+    """Each callee a trunk of its own, in a group."""
+    def change(doc, b):
+        old = next(x for x in doc['trunks'] if x['id'] == 'b')
+        doc['trunks'].remove(old)
+        for k, x in enumerate(b):
+            trunk = {**old, 'id': 'b%d' % k, 'targets': [old['targets'][k]]}
+            trunk.update(members[k].pop('more', {}))
+            doc['trunks'].append(trunk)
+        doc['trunk_groups'] = [{'id': 'g', 'strategy': strategy, 'members': [{'trunk': 'b%d' % k, **m} for k, m in enumerate(members)], **({'stop_on': stop_on} if stop_on else {})}]
+        doc['routes'] = [{'id': 'out', 'from': ['a'], 'to': 'g'}]
+    return change
+
+
+@test()
+def hunt_next_target_on_status(t):
+    """a 503 sends the call on; the caller sees one 100 and no trace; the CDR names both targets with outcome"""
+    h = House(t)
+    c = h.call()
+    i = h.b[0].await_call('2001')
+    i.reply(503)
+    i.expect('ACK')
+    x, j = h.asked('2001')
+    equal(x, h.b[1], 'who is asked next')
+    check(j.call_id != i.call_id, 'a new target is a new dialog')
+    j.reply(200, sdp=sdp_text(x.ip, 30000))
+    c.wait(200)
+    j.expect('ACK')
+    equal(len(c.agent.peek(lambda m: m.status >= 300)), 0, 'failures that the caller saw')
+    c.request('BYE')
+    j.answer_bye()
+    cdr = h.d.cdrs('2001')[0]
+    equal([(y['status'], y['outcome']) for y in cdr['targets']], [(503, 'rejected'), (200, 'answered')], 'targets of the CDR')
+    equal(h.state(0), 'down', 'state after 503')
+    equal(h.through('2002')[0], 1, 'a down target is skipped')
+
+
+@test()
+def hunt_silent_target(t):
+    """tries x try_timeout without a response: the next; a late 200 of the one before gets ACK and BYE"""
+    h = House(t)
+    c = h.call()
+    i = h.b[0].await_call('2001')
+    t0 = time.monotonic()
+    j = h.b[1].await_call('2001')
+    t.note('next target after %.2f s' % (time.monotonic() - t0))
+    j.reply(200, sdp=sdp_text(h.b[1].ip, 30000))
+    c.wait(200)
+    j.expect('ACK')
+    i.reply(200, sdp=sdp_text(h.b[0].ip, 30002))
+    i.expect('ACK')
+    i.answer_bye()
+    c.bye_tx = c.request('BYE')
+    j.answer_bye()
+    equal(c.bye_tx.final().status, 200, 'answer to BYE')
+
+
+@test()
+def hunt_replaces_early_media(t):
+    """early media of a target that fails is replaced by that of the next: the caller hears the second alone"""
+    h = House(t, b={'failover': {'tries': 1, 'try_timeout': 2.0, 'on_status': [500]}})
+    r1, r2 = Rtp(t, h.b[0].ip), Rtp(t, h.b[1].ip)
+    c = h.call()
+    i = h.b[0].await_call('2001')
+    i.reply(183, sdp=sdp_text(h.b[0].ip, r1.port))
+    c.wait(183)
+    old = i.rsdp.dest()
+    i.reply(500)
+    j = h.b[1].await_call('2001')
+    j.reply(200, sdp=sdp_text(h.b[1].ip, r2.port))
+    c.wait(200)
+    j.expect('ACK')
+    both_ways(h.rtp, c.rsdp.dest(), r2, j.rsdp.dest())
+    h.rtp.clear()
+    r1.send(old, count=10)
+    time.sleep(0.2)
+    equal(len(h.rtp.audio()), 0, 'packets of the failed target that the caller heard')
+    c.request('BYE')
+    j.answer_bye()
+
+
+@test()
+def hunt_gives_last_status(t):
+    """without success the caller gets the last final that a target sent"""
+    h = House(t)
+    c = h.call()
+    h.b[0].await_call('2001').reply(500)
+    h.b[1].await_call('2001').reply(502, 'Bad Luck')
+    equal(c.wait(502).status, 502, 'status')
+    cdr = h.d.cdrs('2001')[0]
+    equal([y['status'] for y in cdr['targets']], [500, 502], 'targets of the CDR')
+
+
+@test()
+def hunt_ends_with_600(t):
+    """6xx ends the hunt, also where on_status names it"""
+    h = House(t, b={'failover': {**QUICK, 'on_status': [486, 603]}})
+    c = h.call()
+    h.b[0].await_call('2001').reply(603)
+    c.wait(603)
+    h.b[1].none(lambda m: m.method == 'INVITE', 0.3, 'INVITE after 603')
+
+
+@test()
+def hunt_cancelled(t):
+    """CANCEL while a target is silent: 487, and no further target"""
+    h = House(t, b={'failover': {'tries': 1, 'try_timeout': 1.0}})
+    c = h.call()
+    h.b[0].await_call('2001')
+    equal(c.cancel().final().status, 200, 'answer to CANCEL')
+    c.wait(487)
+    h.b[1].none(lambda m: m.method == 'INVITE', 1.3, 'INVITE after CANCEL')
+
+
+@test()
+def health_500_thrice(t):
+    """one 500 takes no carrier down, three in a row do"""
+    h = House(t, n=1, b={'failover': {**QUICK, 'on_status': [503]}})
+    for k in range(3):
+        check(h.state() in ('up', 'suspect'), 'state after %d x 500: %s', k, h.state())
+        c = h.call('20%d' % k)
+        h.b[0].await_call('20%d' % k).reply(500)
+        c.wait(500)
+    equal(h.state(), 'down', 'state after three')
+    equal(h.through('2009')[0], 0, 'all are down: tried anyway')
+    equal(h.state(), 'up', 'an answer makes it up')
+
+
+@test()
+def health_survives_engine_restart(t):
+    """states of targets stay when the engine is killed"""
+    h = House(t)
+    c = h.call()
+    h.b[0].await_call('2001').reply(503)
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+    equal(h.state(0), 'down', 'before')
+    since = h.targets()[0]['since']
+    old = h.d.role_pid('engine')
+    h.d.kill('engine')
+    h.d.restarted('engine', old)
+    equal((h.state(0), h.targets()[0]['since']), ('down', since), 'after')
+    until(lambda: h.through('2002')[0] == 1, 5, 'a call to the second')
+
+
+@test()
+def health_retry_after_rests(t):
+    """503 with Retry-After: resting, for at most max_rest, then held before it takes calls again"""
+    h = House(t, b={'failback': {'hold_down': 1, 'max_rest': 2}})
+    c = h.call()
+    h.b[0].await_call('2001').reply(503, headers=[('Retry-After', '300')])
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+    equal(h.state(0), 'resting', 'state')
+    equal(h.through('2002')[0], 1, 'while it rests')
+    t0 = time.monotonic()
+    until(lambda: h.state(0) == 'up', 4, 'end of rest')
+    check(time.monotonic() - t0 < 2.6, 'rested longer than max_rest')
+    equal(h.through('2003')[0], 1, 'held')
+    time.sleep(1.2)
+    equal(h.through('2004')[0], 0, 'back')
+
+
+@test()
+def probe_on_demand(t):
+    """posternctl trunk probe works with probes off; drain and undrain by CLI"""
+    h = House(t)
+    equal(h.d.ctl('trunk', 'probe', 'b').returncode, 0, 'exit code')
+    for x in h.b:
+        m = x.take(lambda m: m.method == 'OPTIONS', 2, 'OPTIONS')
+        equal(m.source[0], t.at['b'][0], 'where a probe comes from')
+    equal(h.d.ctl('trunk', 'drain', 'b').returncode, 0, 'exit code of drain')
+    equal(h.state(0), 'draining', 'state')
+    equal(h.call('2001').wait(503).get('retry-after') != '', True, 'Retry-After')
+    equal(h.d.ctl('trunk', 'undrain', 'b').returncode, 0, 'exit code of undrain')
+    equal(h.through('2002')[0], 0, 'undrained')
+    check(h.d.ctl('trunk', 'drain', 'nobody').returncode != 0, 'drain of no trunk')
+
+
+@test()
+def probe_brings_back(t):
+    """a down target that is not probed otherwise gets OPTIONS at failback.interval; up_after answers bring it back"""
+    h = House(t, b={'failback': {'interval': 1, 'hold_down': 0}, 'probe': {'up_after': 2}})
+    c = h.call()
+    h.b[0].await_call('2001').reply(503)
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+    for k in range(2):
+        m = h.b[0].take(lambda m: m.method == 'OPTIONS', 3, 'OPTIONS')
+        equal(h.state(0), 'down', 'after %d answers' % k)
+        answer(h.b[0], m)
+    until(lambda: h.state(0) == 'up', 2, 'up')
+    equal(h.through('2002')[0], 0, 'back')
+    h.b[0].none(lambda m: m.method == 'OPTIONS', 1.3, 'probe of a target that is up')
+
+
+def answer(agent, m, status=200):
+    lines = ['SIP/2.0 %d OK' % status] + ['Via: ' + v for v in m.all('via')] + ['From: ' + m.get('from'), 'To: %s;tag=x' % m.get('to'),
+             'Call-ID: ' + m.call_id, 'CSeq: ' + m.get('cseq'), 'Content-Length: 0', '', '']
+    agent.transmit('\r\n'.join(lines).encode(), m.source, m.conn)
+
+
+@test()
+def group_weighted_and_least_calls(t):
+    """shares by weight; the member with the fewest calls first"""
+    h = House(t, doc=static_group('weighted', [{'weight': 90}, {'weight': 10}]))
+    got = [0, 0]
+    for k in range(40):
+        c = h.call('3%03d' % k)
+        x, i = h.asked('3%03d' % k)
+        got[h.b.index(x)] += 1
+        i.reply(486)
+        c.wait(486)
+    check(got[0] > got[1] and got[0] >= 25, '90:10 gave %s', got)
+
+
+@test()
+def group_least_calls(t):
+    """the member with the fewest calls first"""
+    h = House(t, doc=static_group('least-calls', [{}, {}]))
+    first, c, i = h.through('2001', bye=False)
+    second, d, j = h.through('2002', bye=False)
+    check(first != second, 'both calls went to one')
+    c.request('BYE')
+    i.answer_bye()
+    equal(h.through('2003')[0], first, 'the freed one')
+    d.request('BYE')
+    j.answer_bye()
+
+
+@test()
+def group_stop_on(t):
+    """stop_on takes a code out of on_status; unreachable trunks are left for the next"""
+    h = House(t, doc=static_group('priority', [{'priority': 1}, {'priority': 2}], stop_on=[500]))
+    c = h.call()
+    h.b[0].await_call('2001').reply(500)
+    c.wait(500)
+    h.b[0].close()
+    t0 = time.monotonic()
+    equal(h.through('2002')[0], 1, 'ICMP: the next trunk')
+    check(time.monotonic() - t0 < 1.5, 'a refused port took %.1f s', time.monotonic() - t0)
+
+
+@test()
+def limits_in_and_cps(t):
+    """over max_calls_in an inbound call gets 503 with Retry-After; over max_cps a trunk is skipped"""
+    h = House(t, doc=static_group('priority', [{'priority': 1, 'more': {'limits': {'max_cps': 1}}}, {'priority': 2}]), trunk_a={'limits': {'max_calls_in': 1}})
+    k, c, i = h.through('2001', bye=False)
+    check(h.call('2002').wait(503).get('retry-after'), 'no Retry-After')
+    c.request('BYE')
+    i.answer_bye()
+    until(lambda: h.d.get('/trunks/a').json['calls_in'] == 0, 2, 'the call is counted off')
+    equal(h.through('2003')[0], 1, 'second call within the second')
+    time.sleep(1.1)
+    equal(h.through('2004')[0], 0, 'a second later')
+
+
+@test()
+def bye_through_the_next_target(t):
+    """F3: a BYE that the call's target does not answer goes through the next target of the trunk"""
+    h = House(t)
+    k, c, i = h.through('2001', bye=False)
+    equal(k, 0, 'target of the call')
+    h.b[0].deaf = True
+    c.request('BYE')
+    m = h.b[1].take(lambda m: m.method == 'BYE' and m.call_id == i.call_id, 3, 'BYE of the call')
+    answer(h.b[1], m)
+    h.d.no_calls()
+    equal(h.state(0), 'down', 'a target that did not answer')
+
+
+@test()
+def request_through_the_next_target(t):
+    """a re-INVITE that the call's target does not answer goes through the next target"""
+    h = House(t)
+    k, c, i = h.through('2001', bye=False)
+    h.b[0].deaf = True
+    c.reinvite(sdp=sdp_text(h.a.ip, h.rtp.port, direction='sendonly'))
+    m = h.b[1].take(lambda m: m.method in ('INVITE', 'UPDATE') and m.call_id == i.call_id, 3, 'the request')
+    i.agent = h.b[1]
+    i.reply(200, to=m, sdp=sdp_text(h.b[1].ip, 30000, direction='recvonly'))
+    equal(c.wait(200).status, 200, 'answer')
+
+
+# ---- DNS ----
+class Dns:
+    """dnsmasq on a port of the test's own; lines are its options."""
+
+    def __init__(self, t, lines, ttl=1):
+        self.t, self.ttl, self.n = t, ttl, 0
+        self.program = need('dnsmasq', 'targets by DNS')
+        self.at = t.ip(9)
+        self.proc = None
+        self.serve(lines)
+
+    def serve(self, lines):
+        self.stop()
+        self.n += 1
+        self.proc = Proc(self.t, 'dnsmasq%d' % self.n, [self.program, '-k', '--conf-file=/dev/null', '--port=5353', '--listen-address=' + self.at,
+                         '--bind-interfaces', '--no-resolv', '--no-hosts', '--no-poll', '--user=', '--pid-file=', '--local=/test/', '--local-ttl=%d' % self.ttl, *lines])
+        time.sleep(0.3)
+
+    def stop(self):
+        if self.proc:
+            self.proc.end()
+        self.proc = None
+
+
+def by_name(h, t, uri):
+    """Trunk b is that name, asked from the test's own server."""
+    h.doc['system']['dns'] = {'servers': ['%s:5353' % t.ip(9)], 'timeout': 1}
+    trunk = next(x for x in h.doc['trunks'] if x['id'] == 'b')
+    trunk['targets'] = [uri]
+    h.d.write()
+    h.d.start()
+
+
+@test()
+def dns_zone_of_f1(t):
+    """F1: NAPTR orders 50, 90, 100 for TLS, TCP, UDP, each its SRV set; failover crosses transports"""
+    h = House(t, n=1, start=False, tls={'verify': 'none'})
+    ip = t.at['b'][0]
+    h.doc['listeners'] += [{'id': 'p-tcp', 'realm': 'peering', 'transport': 'tcp', 'address': ip, 'port': 5060},
+                           {'id': 'p-tls', 'realm': 'peering', 'transport': 'tls', 'address': ip, 'port': 5061, 'tls': 'edge'}]
+    next(x for x in h.doc['trunks'] if x['id'] == 'b')['tls'] = 'edge'
+    tls = Agent(t, t.ip(21), (ip, 5061), 5061, 'tls', server_tls=context(t, True), client_tls=context(t, False))
+    tcp = Agent(t, t.ip(22), (ip, 5060), 5060, 'tcp')
+    udp = h.b[0]
+    lines = ['--naptr-record=voice.test,50,50,s,SIPS+D2T,,_sips._tcp.voice.test', '--naptr-record=voice.test,90,50,s,SIP+D2T,,_sip._tcp.voice.test',
+             '--naptr-record=voice.test,100,50,s,SIP+D2U,,_sip._udp.voice.test']
+    for svc, host, x in (('_sips._tcp', 'tls', tls), ('_sip._tcp', 'tcp', tcp), ('_sip._udp', 'udp', udp)):
+        lines += ['--srv-host=%s.voice.test,%s1.test,%d,1,10' % (svc, host, x.port), '--host-record=%s1.test,%s' % (host, x.ip),
+                  '--srv-host=%s.voice.test,%s2.test,%d,2,10' % (svc, host, x.port), '--host-record=%s2.test,%s' % (host, t.ip(100))]
+    Dns(t, lines)
+    by_name(h, t, 'sip:voice.test')
+    until(lambda: len(h.targets()) == 6, 5, lambda: 'six targets: %s' % h.targets())
+    equal([(x['transport'], x['address']) for x in h.targets()],
+          [(p, a) for p, x in (('tls', tls), ('tcp', tcp), ('udp', udp)) for a in (x.ip, t.ip(100))], 'targets in order')
+    h.b = [tls, tcp, udp]
+    equal(h.through('2001')[0], 0, 'TLS first')
+    tls.close()
+    equal(h.through('2002')[0], 1, 'then TCP')
+    tcp.close()
+    equal(h.through('2003')[0], 2, 'then UDP')
+
+
+@test()
+def dns_changes_in_flight(t):
+    """a target that leaves the zone drains with its call; one that stays keeps its state; a dead server costs no call"""
+    h = House(t, n=3, start=False)
+    host = ['--host-record=h%d.test,%s' % (k, x.ip) for k, x in enumerate(h.b)]
+
+    def srv(*prio):
+        return host + ['--srv-host=_sip._udp.voice.test,h%d.test,5060,%d,10' % (k, p) for k, p in prio]
+    dns = Dns(t, srv((0, 1), (1, 2)))
+    by_name(h, t, 'sip:voice.test;transport=udp')
+    k, c, i = h.through('2001', bye=False)
+    equal(k, 0, 'first by priority')
+    dns.serve(srv((2, 1), (1, 2)))
+    until(lambda: [x['address'] for x in h.targets() if x['state'] != 'draining'] == [h.b[2].ip, h.b[1].ip], 6, lambda: 'the new zone: %s' % h.targets())
+    old = [x for x in h.targets() if x['address'] == h.b[0].ip]
+    equal([(x['state'], x['reason'], x['calls']) for x in old], [('draining', 'vanished', 1)], 'the one that left')
+    equal(h.through('2002')[0], 2, 'new calls')
+    dns.stop()
+    time.sleep(2.5)
+    equal(h.through('2003')[0], 2, 'with a dead DNS server')
+    c.request('BYE')
+    i.answer_bye()
+    e = h.d.role_pid('engine')
+    h.d.kill('engine')
+    h.d.restarted('engine', e)
+    until(lambda: h.through('2004')[0] == 2, 5, 'known targets after a restart with a dead DNS server')
+
+
+@test()
+def dns_resolved_sources_match(t):
+    """a request from an address that the trunk's name resolved to belongs to the trunk"""
+    h = House(t, n=1, start=False)
+    Dns(t, ['--host-record=pbx.test,' + h.b[0].ip])
+    by_name(h, t, 'sip:pbx.test:5060;transport=udp')
+    until(lambda: len(h.targets()) == 1, 5, 'an address')
+    time.sleep(0.1)
+    c = h.b[0].call('4001', sdp=sdp_text(h.b[0].ip, 30000))
+    h.a.await_call('4001').reply(486)
+    c.wait(486)

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plane on a clock of its own: what takes targets down and brings them back, orders of a group, limits, bounded work (design.md section 8). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "postern/conf.h"
+#include "postern/ctl.h"
+#include "postern/peer.h"
+
+#define HEAD "{\"schema\":1,\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":24998}}]," \
+	"\"listeners\":[{\"id\":\"u\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":5060}],"
+#define TRUNK(id, addr, more) "{\"id\":\"" id "\",\"realm\":\"core\",\"target\":\"sip:" addr ";transport=udp\"" more "}"
+
+static struct bed {
+	struct peer_set *set;
+	struct peer_plane *plane;
+	struct peer_live *live;
+	size_t bytes, before;
+	struct peer_plan plan;
+} b;
+
+static struct peer_set *set_of(const char *rest)
+{
+	static char text[1 << 20];
+	struct conf_errors *errs;
+	struct conf_doc *doc;
+	struct peer_set *s;
+	size_t i;
+
+	snprintf(text, sizeof text, HEAD "%s}", rest);
+	assert_int_equal(conf_errors_new(&errs), 0);
+	if (conf_parse(slice_str(text), ctl_schema, errs, &doc)) {
+		for (i = 0; conf_errors_at(errs, i); i++)
+			fprintf(stderr, "%s: %s\n", conf_errors_at(errs, i)->pointer, conf_errors_at(errs, i)->message);
+		fail();
+	}
+	assert_int_equal(peer_set_new(doc, &s), 0);
+	base_unref(doc);
+	base_unref(errs);
+	return s;
+}
+
+static void plane_start(void)
+{
+	struct peer_plane_params p = { .live = b.live, .live_bytes = b.bytes, .peers = b.set };
+
+	assert_int_equal(peer_plane_new(&p, &b.plane), 0);
+}
+
+static void begin(const char *rest)
+{
+	base_clock_fake(1000000000, 1700000000000);
+	b.before = base_live();
+	b.set = set_of(rest);
+	b.bytes = peer_live_bytes(64);
+	b.live = calloc(1, b.bytes);
+	assert_non_null(b.live);
+	plane_start();
+}
+
+static void end(void)
+{
+	peer_plane_free(b.plane);
+	base_unref(b.set);
+	free(b.live);
+	assert_int_equal(base_live(), b.before);
+}
+
+static const struct peer_live_target *target(const char *trunk, unsigned k)
+{
+	return &b.live->trunk[peer_trunk_find(b.set, trunk)->index].target[k];
+}
+
+/** Trunks or ports in the order that a call from `from` would try. */
+static const char *order(const char *from, bool ports)
+{
+	static char buf[2048];
+	struct text t = text_on(buf, sizeof buf);
+	struct peer_view v = { .method = SLICE("INVITE") };
+	struct peer_dest d;
+	unsigned i;
+
+	if (peer_route(b.set, peer_trunk_find(b.set, from), &v, &d))
+		return "404";
+	peer_plan(b.plane, &d, &b.plan);
+	for (i = 0; i < b.plan.n; i++)
+		if (ports)
+			text_add(&t, "%u ", base_addr_port(&b.plan.way[i].target.addr));
+		else
+			text_add(&t, "%s ", b.plan.way[i].trunk->conf->id);
+	return buf;
+}
+
+static const struct peer_way *take(void)
+{
+	return peer_plan_next(b.plane, &b.plan);
+}
+
+static void report(unsigned way, int status, bool own, int retry)
+{
+	const struct peer_way *w = &b.plan.way[way];
+
+	peer_report(b.plane, w->trunk, &w->target, status, own, retry, base_mono_now().us / 1000);
+}
+
+#define TWO "\"trunks\":[" TRUNK("in", "127.0.0.9:5060", "") ",{\"id\":\"t\",\"realm\":\"core\",\"targets\":[\"sip:127.0.0.2:5071\",\"sip:127.0.0.2:5072\"]%s}]," \
+	"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"t\"}]"
+
+static void two(const char *more)
+{
+	char text[2048];
+
+	snprintf(text, sizeof text, TWO, more);
+	begin(text);
+}
+
+static void what_takes_down(void **state)
+{
+	two("");
+	assert_string_equal(order("in", true), "5071 5072 ");
+	report(0, 503, false, -1);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	assert_string_equal(order("in", true), "5072 ");
+	report(0, 408, true, -1);
+	assert_int_equal(target("t", 1)->state, PEER_DOWN);    /* failover.down_after is 1 */
+	assert_string_equal(order("in", true), "5071 5072 ");  /* all are down: tried anyway, best first */
+	report(1, 200, false, -1);
+	assert_int_equal(target("t", 1)->state, PEER_UP);
+	report(1, 503, true, -1);
+	assert_int_equal(target("t", 1)->state, PEER_DOWN);    /* not reached */
+	end();
+}
+
+static void one_500_is_one_bad_number(void **state)
+{
+	unsigned i;
+
+	two("");
+	order("in", true);
+	for (i = 0; i < 10; i++) {
+		report(0, 500, false, -1);
+		assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+		report(0, 500, false, -1);
+		report(0, 486, false, -1);
+		report(0, 404, false, -1);
+	}
+	for (i = 0; i < 3; i++)
+		report(0, 500, false, -1);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	end();
+}
+
+static void silence_is_counted(void **state)
+{
+	two(",\"failover\":{\"down_after\":3}");
+	order("in", true);
+	report(0, 408, true, -1);
+	report(0, 408, true, -1);
+	assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+	report(0, 100, false, -1);
+	report(0, 408, true, -1);
+	report(0, 408, true, -1);
+	assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+	report(0, 408, true, -1);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	end();
+}
+
+static void an_old_answer_wakes_nobody(void **state)
+{
+	int64_t sent;
+
+	two("");
+	order("in", true);
+	sent = base_mono_now().us / 1000;
+	base_clock_advance_ms(500);
+	report(0, 503, false, -1);
+	base_clock_advance_ms(500);
+	peer_report(b.plane, b.plan.way[0].trunk, &b.plan.way[0].target, 180, false, -1, sent);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	report(0, 180, false, -1);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	end();
+}
+
+static void rest_and_hold(void **state)
+{
+	two(",\"failback\":{\"max_rest\":10,\"hold_down\":5}");
+	order("in", true);
+	report(0, 503, false, 3600);
+	assert_int_equal(target("t", 0)->state, PEER_RESTING);
+	base_clock_advance_ms(9900);
+	assert_string_equal(order("in", true), "5072 ");
+	base_clock_advance_ms(200);
+	assert_string_equal(order("in", true), "5072 5071 ");  /* well again, but held */
+	base_clock_advance_ms(5000);
+	assert_string_equal(order("in", true), "5071 5072 ");
+	end();
+}
+
+static void parked(void **state)
+{
+	two(",\"failback\":{\"mode\":\"park\",\"max_rest\":1,\"hold_down\":0}");
+	order("in", true);
+	report(0, 503, false, 1);
+	base_clock_advance_ms(3600000);
+	assert_string_equal(order("in", true), "5072 5071 ");
+	report(0, 503, false, -1);                             /* the present one fails */
+	assert_string_equal(order("in", true), "5071 ");
+	report(0, 200, false, -1);
+	report(0, 200, false, -1);
+	assert_string_equal(order("in", true), "5071 ");
+	end();
+}
+
+static void states_are_found_again(void **state)
+{
+	two("");
+	order("in", true);
+	report(0, 503, false, -1);
+	b.live->trunk[1].drained = true;
+	peer_plane_free(b.plane);
+	plane_start();
+	assert_int_equal(target("t", 0)->health, PEER_DOWN);
+	assert_int_equal(target("t", 0)->state, PEER_DRAINING);
+	assert_string_equal(order("in", true), "");
+	assert_int_equal(peer_plane_drain(b.plane, "t", false), 0);
+	assert_string_equal(order("in", true), "5072 ");
+	assert_int_equal(peer_plane_drain(b.plane, "x", false), ERR_NOTFOUND);
+	end();
+}
+
+static void a_revision_keeps_states(void **state)
+{
+	struct peer_set *next;
+
+	two("");
+	order("in", true);
+	report(1, 503, false, -1);
+	next = set_of("\"trunks\":[" TRUNK("new", "127.0.0.8:5060", "") "," TRUNK("in", "127.0.0.9:5060", "")
+		",{\"id\":\"t\",\"realm\":\"core\",\"targets\":[\"sip:127.0.0.2:5072\",\"sip:127.0.0.2:5073\",\"sip:127.0.0.2:5071\"]}]");
+	assert_int_equal(peer_plane_set_peers(b.plane, next), 0);
+	base_unref(b.set);
+	b.set = next;
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	assert_int_equal(target("t", 1)->state, PEER_UP);
+	assert_int_equal(target("t", 2)->state, PEER_UP);
+	assert_int_equal(target("new", 0)->state, PEER_UP);
+	end();
+}
+
+#define THREE TRUNK("in", "127.0.0.9:5060", "") "," TRUNK("x", "127.0.0.2:5071", "") "," TRUNK("y", "127.0.0.2:5072", "") "," TRUNK("z", "127.0.0.2:5073", "")
+#define GROUP(strategy, members, more) "\"trunks\":[" THREE "],\"trunk_groups\":[{\"id\":\"g\",\"strategy\":\"" strategy "\",\"members\":[" members "]" more "}]," \
+	"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]"
+
+static void group_round_robin(void **state)
+{
+	unsigned i, seen[3] = { 0 };
+
+	begin(GROUP("round-robin", "{\"trunk\":\"x\"},{\"trunk\":\"y\"},{\"trunk\":\"z\"}", ""));
+	for (i = 0; i < 30; i++) {
+		order("in", false);
+		seen[take()->trunk->conf->id[0] - 'x']++;
+	}
+	assert_true(seen[0] == 10 && seen[1] == 10 && seen[2] == 10);
+	end();
+}
+
+static void group_least_calls(void **state)
+{
+	begin(GROUP("least-calls", "{\"trunk\":\"x\"},{\"trunk\":\"y\"},{\"trunk\":\"z\",\"priority\":99}", ""));
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "x"), NULL, 0, 2);
+	assert_string_equal(order("in", false), "y x z ");
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "y"), NULL, 3, 0);
+	assert_string_equal(order("in", false), "x y z ");
+	end();
+}
+
+static void group_weighted(void **state)
+{
+	unsigned i, first = 0;
+
+	begin(GROUP("weighted", "{\"trunk\":\"x\",\"weight\":75},{\"trunk\":\"y\",\"weight\":25},{\"trunk\":\"z\",\"weight\":0}", ""));
+	for (i = 0; i < 2000; i++)
+		first += order("in", false)[0] == 'x';
+	assert_true(first > 1350 && first < 1650);
+	end();
+}
+
+static void held_trunks_go_behind(void **state)
+{
+	begin(GROUP("priority", "{\"trunk\":\"x\",\"priority\":1},{\"trunk\":\"y\",\"priority\":2}", ""));
+	order("in", false);
+	report(0, 503, false, 5);
+	assert_string_equal(order("in", false), "y ");
+	base_clock_advance_ms(6000);
+	assert_string_equal(order("in", false), "y x ");
+	base_clock_advance_ms(30000);
+	assert_string_equal(order("in", false), "x y ");
+	end();
+}
+
+static void statuses(void **state)
+{
+	begin(GROUP("priority", "{\"trunk\":\"x\"}", ",\"stop_on\":[500]"));
+	order("in", false);
+	assert_true(peer_way_goes_on(&b.plan.way[0], 503));
+	assert_false(peer_way_goes_on(&b.plan.way[0], 500));
+	assert_false(peer_way_goes_on(&b.plan.way[0], 486));
+	assert_false(peer_way_goes_on(&b.plan.way[0], 603));
+	end();
+}
+
+static void limits(void **state)
+{
+	begin("\"trunks\":[" TRUNK("in", "127.0.0.9:5060", ",\"limits\":{\"max_calls_in\":1}") "," TRUNK("x", "127.0.0.2:5071", ",\"limits\":{\"max_cps\":2}") ","
+		TRUNK("y", "127.0.0.2:5072", ",\"limits\":{\"max_calls\":1}") "],\"trunk_groups\":[{\"id\":\"g\",\"members\":[{\"trunk\":\"x\"},{\"trunk\":\"y\"}]}],"
+		"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	order("in", false);
+	assert_string_equal(take()->trunk->conf->id, "x");
+	order("in", false);
+	assert_string_equal(take()->trunk->conf->id, "x");
+	order("in", false);
+	assert_string_equal(take()->trunk->conf->id, "y");     /* two a second */
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "y"), NULL, 1, 0);
+	order("in", false);
+	assert_null(take());
+	base_clock_advance_ms(500);
+	order("in", false);
+	assert_string_equal(take()->trunk->conf->id, "x");
+	assert_true(peer_admit(b.plane, peer_trunk_find(b.set, "in")));
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "in"), NULL, 1, 0);
+	assert_false(peer_admit(b.plane, peer_trunk_find(b.set, "in")));
+	end();
+}
+
+/** Seven levels of eight groups, each of which holds all of the next level: two million ways to go, of which a call looks at few. */
+static void deep_groups_are_bounded(void **state)
+{
+	static char text[65536];
+	struct text t = text_on(text, sizeof text);
+	unsigned g, k, m;
+
+	text_add(&t, "\"trunks\":[%s],\"trunk_groups\":[{\"id\":\"top\",\"members\":[{\"trunk\":\"g0-0\"}]}", THREE);
+	for (g = 0; g < 7; g++)
+		for (k = 0; k < 8; k++) {
+			text_add(&t, ",{\"id\":\"g%u-%u\",\"strategy\":\"weighted\",\"members\":[", g, k);
+			for (m = 0; g < 6 && m < 8; m++)
+				text_add(&t, "%s{\"trunk\":\"g%u-%u\"}", m ? "," : "", g + 1, m);
+			text_add(&t, g < 6 ? "]}" : "{\"trunk\":\"x\"},{\"trunk\":\"y\"}]}");
+		}
+	text_add(&t, "],\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"top\"}]");
+	assert_false(t.cut);
+	begin(text);
+	for (m = 0; m < 100; m++) {
+		order("in", false);
+		assert_int_equal(b.plan.n, 2);
+	}
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_takes_down), cmocka_unit_test(one_500_is_one_bad_number), cmocka_unit_test(silence_is_counted),
+		cmocka_unit_test(an_old_answer_wakes_nobody), cmocka_unit_test(rest_and_hold), cmocka_unit_test(parked),
+		cmocka_unit_test(states_are_found_again), cmocka_unit_test(a_revision_keeps_states), cmocka_unit_test(group_round_robin),
+		cmocka_unit_test(group_least_calls), cmocka_unit_test(group_weighted), cmocka_unit_test(held_trunks_go_behind), cmocka_unit_test(statuses),
+		cmocka_unit_test(limits), cmocka_unit_test(deep_groups_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
