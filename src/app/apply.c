@@ -139,7 +139,7 @@ static int complete(const struct super *s, const struct app_bundle *want, struct
 	int err = conf_parse(want->document, ctl_schema, notes, &doc);
 
 	if (!err)
-		err = app_files_complete(doc, want, &s->p->places, notes, ret);
+		err = app_files_complete(doc, want, s->bundle, &s->p->places, notes, ret);
 	base_unref(doc);
 	return err;
 }
@@ -230,7 +230,8 @@ void app_apply_message(struct child *c, struct loop_msg *m)
 
 	if (err || c != s->seat[APP_ADMIN].serving) {
 		base_log(BASE_ERROR, "apply", "a change cannot be read error=\"%s\"", base_strerror(err));
-		free(o);
+		if (o)
+			order_free(o);
 		app_super_kill(c);
 		return;
 	}

@@ -40,6 +40,7 @@ struct gather {
 	const struct conf_doc *doc;
 	const struct app_places *at;
 	const struct app_bundle *old;      /* read again; NULL: import */
+	const struct app_bundle *known;    /* whose origins may be believed; NULL: those of old */
 	bool keep;                         /* do not read those again that are there, and import none */
 	struct conf_errors *errs;
 	struct app_file *file;
@@ -76,10 +77,10 @@ static int read_all(int fd, struct slice *ret)
 	return 0;
 }
 
-int app_file_read(const char *path, bool follow, struct slice *ret)
+int app_file_read(const char *path, struct slice *ret)
 {
 	/* O_NONBLOCK: a FIFO must not hold the start up. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW));
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	int err;
 
 	if (fd < 0)
@@ -97,12 +98,49 @@ static int join(char path[static PATH_MAX], const char *folder, const char *sub,
 	return n < 0 || n >= PATH_MAX ? -1 : 0;
 }
 
+/* Open a path below dir, no link on the way: O_NOFOLLOW alone looks at the last part. Closes dir. */
+static int open_below(int dir, const char *rel)
+{
+	const int way = O_PATH | O_DIRECTORY, end = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+	char part[NAME_MAX + 1];
+
+	while (dir >= 0 && rel) {
+		size_t n = strcspn(rel, "/");
+		int fd = -1, err = ENAMETOOLONG;
+
+		if (slice_copy(part, sizeof(part), (struct slice){ rel, n })) {
+			fd = openat(dir, n ? part : ".", O_CLOEXEC | O_NOFOLLOW | (rel[n] ? way : end));
+			err = errno;
+		}
+		close(dir);
+		errno = err;
+		dir = fd;
+		rel = rel[n] ? rel + n + 1 : NULL;
+	}
+	return dir;
+}
+
 /* The state folder belongs to the unprivileged user: no links out of it, no names that climb. */
 static int read_state(const struct file_row *row, const struct app_places *at, const char *name, char path[static PATH_MAX], struct slice *ret)
 {
+	int fd, err;
+
 	if (!at->state || name[0] == '/' || strstr(name, "..") || join(path, at->state, row->folder, name) < 0)
 		return -ENOENT;
-	return app_file_read(path, false, ret);
+	fd = open_below(open(at->state, O_PATH | O_DIRECTORY | O_CLOEXEC), path + strlen(at->state) + 1);
+	if (fd < 0)
+		return errno == ENOTDIR ? -ELOOP : -errno;
+	err = read_all(fd, ret);
+	close(fd);
+	return err;
+}
+
+/* A process that is not this one may have made the bundle: where a file is read again is not its choice. */
+static const char *origin_of(const struct gather *g, const struct app_file *f)
+{
+	const struct app_file *mine = g->known ? app_bundle_find(g->known, f->kind, f->name) : f;
+
+	return mine && strcmp(mine->origin, f->origin) == 0 ? f->origin : "";
 }
 
 static int read_import(const struct file_row *row, const struct app_places *at, const char *name, char path[static PATH_MAX], struct slice *ret)
@@ -110,9 +148,9 @@ static int read_import(const struct file_row *row, const struct app_places *at, 
 	int err = -ENOENT;
 
 	if (name[0] == '/')
-		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? app_file_read(path, true, ret) : -ENAMETOOLONG;
+		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX ? app_file_read(path, ret) : -ENAMETOOLONG;
 	if (at->beside && join(path, at->beside, NULL, name) == 0)
-		err = app_file_read(path, true, ret);
+		err = app_file_read(path, ret);
 	if (err == -ENOENT) {
 		err = read_state(row, at, name, path, ret);
 		if (err == 0)
@@ -139,7 +177,7 @@ static int read_again(const struct file_row *row, const struct app_places *at, c
 
 	snprintf(path, PATH_MAX, "%s", old->origin);
 	if (path[0])
-		err = app_file_read(path, true, ret);
+		err = app_file_read(path, ret);
 	if (err == -ENOENT)
 		err = read_state(row, at, old->name, in_state, ret);
 	if (err != -ENOENT)
@@ -170,7 +208,7 @@ static int read_one(const struct gather *g, const struct file_row *row, const ch
 	int err;
 
 	if (g->keep && old) {
-		snprintf(path, PATH_MAX, "%s", old->origin);
+		snprintf(path, PATH_MAX, "%s", origin_of(g, old));
 		return copy_bytes(old->bytes, ret);
 	}
 	if (g->keep) {
@@ -190,7 +228,7 @@ static void gather_spare(struct gather *g)
 
 		if (strcmp(f->kind, "policy") == 0 || gathered(g, f->kind, f->name) || copy_bytes(f->bytes, &bytes))
 			continue;
-		g->file[g->n++] = (struct app_file){ f->kind, f->name, strdup(f->origin), bytes };
+		g->file[g->n++] = (struct app_file){ f->kind, f->name, strdup(origin_of(g, f)), bytes };
 	}
 }
 
@@ -264,10 +302,10 @@ int app_files_again(const struct conf_doc *doc, const struct app_bundle *old, co
 	return gather_bundle(&g, old->document, ret);
 }
 
-int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_places *at, struct conf_errors *errs,
-	struct app_bundle **ret)
+int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_bundle *known, const struct app_places *at,
+	struct conf_errors *errs, struct app_bundle **ret)
 {
-	struct gather g = { .doc = doc, .at = at, .old = want, .keep = true, .errs = errs };
+	struct gather g = { .doc = doc, .at = at, .old = want, .known = known, .keep = true, .errs = errs };
 
 	return gather_bundle(&g, want->document, ret);
 }

@@ -18,7 +18,7 @@ struct app_places {
 };
 
 /** Read a regular file of at most APP_FILE_MAX bytes; malloc'd, with a NUL after the end. -errno, ERR_RANGE. */
-int app_file_read(const char *path, bool follow, struct slice *ret);
+int app_file_read(const char *path, struct slice *ret);
 
 /**
  * All files that the document names, read, with the document, as a bundle.
@@ -32,9 +32,12 @@ int app_files_import(const struct conf_doc *doc, struct slice text, const struct
 int app_files_again(const struct conf_doc *doc, const struct app_bundle *old, const struct app_places *at, struct conf_errors *errs,
 	struct app_bundle **ret);
 
-/** The revision that the API wants: files that it has stay as they are, others are taken from the state folder alone. */
-int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_places *at, struct conf_errors *errs,
-	struct app_bundle **ret);
+/**
+ * The revision that the API wants: files that it has stay as they are, others are taken from the state folder alone.
+ * @param known [in] the revision in force: a file keeps its place of origin only where this one says the same
+ */
+int app_files_complete(const struct conf_doc *doc, const struct app_bundle *want, const struct app_bundle *known, const struct app_places *at,
+	struct conf_errors *errs, struct app_bundle **ret);
 
 /** Certificates fit their keys, trust anchors parse, policies are text. Errors at the pointer of the object. */
 void app_files_check(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs);

@@ -254,6 +254,38 @@ static void files_no_links_in_state(void **state)
 	put(in_dir("secret"), "of root");
 	assert_int_equal(symlink(in_dir("secret"), in_dir("state/policies/p.policy")), 0);
 	assert_int_equal(import(in_dir("state"), NULL, &errors, &b), ERR_CONFIG);
+	/* nor by way of the folder */
+	mkdir(in_dir("elsewhere"), 0700);
+	put(in_dir("elsewhere/p.policy"), "of root");
+	unlink(in_dir("state/policies/p.policy"));
+	rmdir(in_dir("state/policies"));
+	assert_int_equal(symlink(in_dir("elsewhere"), in_dir("state/policies")), 0);
+	assert_int_equal(import(in_dir("state"), NULL, &errors, &b), ERR_CONFIG);
+}
+
+/* What admin says of a file's origin is believed only where it was known: else SIGHUP would read for it what root may read. */
+static void files_origins_of_others(void **state)
+{
+	static const char *const origin[] = { "/etc/shadow", "/srv/p.policy" };
+	struct conf_doc *doc = doc_of(POLICIES);
+	struct app_places at = { NULL, in_dir("state") };
+	struct app_file f = { "policy", "p.policy", origin[1], SLICE("text") };
+	struct app_bundle *known = NULL, *want = NULL, *b = NULL;
+	struct conf_errors *errs = NULL;
+
+	assert_int_equal(app_bundle_new(1, SLICE(POLICIES), &f, 1, &known), 0);
+	assert_int_equal(conf_errors_new(&errs), 0);
+	for (size_t i = 0; i < ARRAY_LEN(origin); i++) {
+		f.origin = origin[i];
+		assert_int_equal(app_bundle_new(0, SLICE(POLICIES), &f, 1, &want), 0);
+		assert_int_equal(app_files_complete(doc, want, known, &at, errs, &b), 0);
+		assert_string_equal(b->file[0].origin, i ? origin[i] : "");
+		base_unref(b);
+		base_unref(want);
+	}
+	base_unref(known);
+	base_unref(errs);
+	base_unref(doc);
 }
 
 static void check_lists(void **state)
@@ -337,7 +369,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_taken), cmocka_unit_test(options_refused), cmocka_unit_test(limits_enough), cmocka_unit_test(limits_lower_calls),
-		cmocka_unit_test(limits_small_range), IN_DIR(files_places), IN_DIR(files_again), IN_DIR(files_no_links_in_state), IN_DIR(check_lists),
+		cmocka_unit_test(limits_small_range), IN_DIR(files_places), IN_DIR(files_again), IN_DIR(files_no_links_in_state),
+		IN_DIR(files_origins_of_others), IN_DIR(check_lists),
 		IN_DIR(state_and_token), cmocka_unit_test(spawn_descriptors),
 	};
 
