@@ -41,6 +41,8 @@ static const char *path_text(const struct rule_path *x)
 	struct text t = text_on(buf, sizeof buf);
 
 	text_add(&t, "%s%s%s", x->field->name, *x->part->name ? "." : "", x->part->name);
+	if (x->sub.p)
+		text_add(&t, "[\"%.*s\"]", (int)(x->sub.n > 40 ? 40 : x->sub.n), x->sub.p);
 	return buf;
 }
 
@@ -270,16 +272,18 @@ static void check_need(struct rule_parser *p, const struct rule_action *a)
 
 	if (x->sub.p && (x->flags & RULE_MEMBER) && a->row->verb != RULE_A_REMOVE)
 		rule_fail(p, x->pos, "add supported \"100rel\"", "keep and set take the whole list; one member is added as a value, and removed by its name in brackets");
+	if (x->field->kind == RULE_K_CODECS && need == RULE_REMOVE && !x->sub.p)
+		rule_fail(p, x->pos, "remove sdp.audio.codecs[\"G729\"]", "all codecs cannot be removed");
 	if (x->flags & need)
 		return;
 	if (!(x->flags & (RULE_WRITE | RULE_REMOVE | RULE_ADD | RULE_KEEP))) {
-		bool whole = x->type == RULE_ADDR && rule_nearest((const char *const[]){ "from", "to", "contact", NULL }, slice_str(name));
+		bool whole = x->type == RULE_ADDR && (x->field->flags & RULE_WRITE);
 
-		rule_fail(p, x->pos, whole ? "write its user, host or, of from and to, display" : NULL, "%s is read-only", path_text(x));
+		rule_fail(p, x->pos, !whole ? NULL : !strcmp(name, "contact") ? "write its user, host or params" : "write its user, host or display", "%s is read-only", path_text(x));
 		return;
 	}
 	switch (a->row->verb) {
-	case RULE_A_ADD: rule_fail(p, x->pos, "set", "%s has one value; add is for lists and headers that repeat", path_text(x)); break;
+	case RULE_A_ADD: rule_fail(p, x->pos, x->flags & RULE_KEEP ? "keep" : "set", x->flags & RULE_KEEP ? "%s takes no new members" : "%s has one value; add is for lists and headers that repeat", path_text(x)); break;
 	case RULE_A_KEEP: rule_fail(p, x->pos, NULL, "%s is no list", path_text(x)); break;
 	case RULE_A_REMOVE: rule_fail(p, x->pos, NULL, "%s cannot be removed", path_text(x)); break;
 	default: rule_fail(p, x->pos, x->flags & RULE_KEEP ? "keep" : NULL, "%s cannot be set", path_text(x)); break;
