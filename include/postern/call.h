@@ -61,6 +61,7 @@ struct call_record {
 	struct call_record_leg leg[2];     /* A (the caller's), B */
 	struct slice vars;                 /* call variables and tags (later) */
 	struct slice extra;                /* fields of a newer version: kept, not read */
+	uint8_t over;                      /* CALL_ENDING: bit 0 leg A knows, bit 1 leg B; beside the record, not in it */
 };
 /** Print into memory; ERR_TRUNCATED. */
 int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len);
@@ -81,8 +82,8 @@ void call_store_secret(struct call_store *s);
 int call_store_add(struct call_store *s, uint32_t *ret_slot);
 int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
 void call_store_del(struct call_store *s, uint32_t slot);
-/** The call is being ended: from now on its record reads as CALL_ENDING. One byte, no copy. */
-void call_store_ending(struct call_store *s, uint32_t slot);
+/** The call is being ended, and these legs (bits as in `over`) know: from now on its record reads as CALL_ENDING. One byte, no copy. */
+void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over);
 /** Give the memory of unused blocks back to the system; does nothing while there are calls. */
 void call_store_trim(struct call_store *s);
 /** Reader: a stable copy of the record into buf (CALL_RECORD_MAX), parsed. ERR_NOTFOUND empty slot, ERR_TORN. Any process, any thread. */

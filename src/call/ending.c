@@ -19,6 +19,13 @@ static void end_check(struct call *c)
 
 static bool bye_elsewhere(struct call_leg *leg);
 
+/** Written before the CDR and the BYEs: whoever knows already is not told again by another engine. */
+static void ending_persist(const struct call *c)
+{
+	if (c->slot != CALL_NO_SLOT)
+		call_store_ending(c->eng->store, c->slot, (uint8_t)(c->leg[0].over | c->leg[1].over << 1));
+}
+
 static void bye_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
 {
 	struct call_leg *leg = arg;
@@ -28,6 +35,7 @@ static void bye_response(void *arg, struct sipua_cli *cli, int status, const str
 		return;
 	leg->over = true;
 	leg->bye = NULL;
+	ending_persist(leg->call);
 	sipua_cli_free(cli);
 	end_check(leg->call);
 }
@@ -118,8 +126,7 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 	c->ended_by = by;
 	c->end_ms = base_wall_ms();
 	c->state = CALL_ENDING;
-	if (c->slot != CALL_NO_SLOT)
-		call_store_ending(c->eng->store, c->slot);
+	ending_persist(c);
 	call_cdr(c);
 	if (x) {
 		call_exchange_refuse(x, x->initial ? status : 487, NULL, NULL);

@@ -158,21 +158,22 @@ static int trunk_restore(struct call_leg *l, const struct call_record_leg *r)
 	return l->trunk ? 0 : ghost_make(l, r);
 }
 
-static int leg_media(struct call_leg *l, const struct call_record_leg *r)
+/** The ports of a call that was being ended are closed by now, or will be: only their figures are of use. */
+static int leg_media(struct call_leg *l, const struct call_record_leg *r, bool ending)
 {
 	unsigned i;
 
 	for (i = 0; i < r->nstreams; i++) {
 		l->stream[i].ref = (struct media_ref){ r->stream[i].slot, r->stream[i].gen };
 		l->stream[i].mux = r->stream[i].mux;
-		if (media_ref_ok(l->stream[i].ref) && media_port_adopt(l->call->eng->p.media, l->stream[i].ref, &l->stream[i].addr))
+		if (!ending && media_ref_ok(l->stream[i].ref) && media_port_adopt(l->call->eng->p.media, l->stream[i].ref, &l->stream[i].addr))
 			return ERR_TORN;
 		l->nstreams = (uint8_t)(i + 1);
 	}
 	return 0;
 }
 
-static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
+static int leg_restore(struct call_leg *l, const struct call_record_leg *r, bool ending)
 {
 	struct call_engine *e = l->call->eng;
 	char id[80], name[256];
@@ -204,13 +205,14 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r)
 		l->call_id = base_dup(r->call_id);
 	if (err || (!r->confirmed && !l->call_id) || call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
 		return err ? err : ERR_FULL;
-	return leg_media(l, r);
+	return leg_media(l, r, ending);
 }
 
 /** Both legs as far as they go: a call that cannot be carried on has its BYEs and its CDR all the same. */
 static int legs_restore(struct call *c, const struct call_record *r)
 {
-	int a = leg_restore(&c->leg[0], &r->leg[0]), b = leg_restore(&c->leg[1], &r->leg[1]);
+	bool ending = r->state == CALL_ENDING;
+	int a = leg_restore(&c->leg[0], &r->leg[0], ending), b = leg_restore(&c->leg[1], &r->leg[1], ending);
 
 	if (!a && !b && c->from && c->to && c->route)
 		return 0;
@@ -299,6 +301,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->to = base_dup(r->to);
 	c->route = base_dup(r->route);
 	err = legs_restore(c, r);
+	c->leg[0].over = r->over & 1;
+	c->leg[1].over = r->over & 2;
 	if (c->leg[1].trunk && peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))
 		call_hunt_tried(c, c->leg[1].trunk, &c->leg[1].target, r->start_ms);
 	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");

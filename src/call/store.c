@@ -27,7 +27,7 @@ struct store_header {
 struct layout {
 	struct store_header *h;
 	uint64_t *head;
-	uint8_t *ending;               /* the call is being ended: its successor finishes that */
+	uint8_t *ending;               /* the call is being ended: its successor finishes that. 1, and `over` above it */
 	uint32_t *next;
 	uint8_t *data;
 	uint32_t slots, blocks;
@@ -136,7 +136,7 @@ unsigned call_store_slots(const void *mem, size_t bytes)
 int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, struct call_record *ret)
 {
 	struct layout m;
-	uint8_t copy[RECORD_MAX];
+	uint8_t copy[RECORD_MAX], ending;
 	uint64_t head;
 	int tries, err = layout_on(&m, mem, bytes);
 
@@ -157,8 +157,11 @@ int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, 
 			return err;
 		memcpy(buf, copy + SUM_BYTES, head_len(head) - SUM_BYTES);
 		err = call_record_parse(buf, head_len(head) - SUM_BYTES, ret);
-		if (!err && m.ending[slot])
+		ending = __atomic_load_n(&m.ending[slot], __ATOMIC_ACQUIRE);
+		if (!err && ending) {
 			ret->state = CALL_ENDING;
+			ret->over = ending >> 1;
+		}
 		return err;
 	}
 	return ERR_TORN;
@@ -338,9 +341,9 @@ void call_store_del(struct call_store *s, uint32_t slot)
 	s->used--;
 }
 
-void call_store_ending(struct call_store *s, uint32_t slot)
+void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over)
 {
-	__atomic_store_n(&s->m.ending[slot], 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&s->m.ending[slot], (uint8_t)(over << 1 | 1), __ATOMIC_RELEASE);
 }
 
 void call_store_trim(struct call_store *s)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a hostile peer or an unlucky moment must not cost: a CDR, a call, a hang-up that its peer is told of."""
+import time
+
 from lib.base import check, equal, test
 from lib.daemon import Bed
 from lib.rtp import both_ways
@@ -68,3 +70,22 @@ def in_dialog_request_at_another_realm(t):
     i.not_seen('BYE', 0.3)
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
     hang_up(c, i)
+
+
+@test(seconds=60)
+def kill_engine_while_bye_is_open(t):
+    """the engine dies between a BYE's arrival and the other side's answer: the next one finishes it, the CDR is the first one's"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b, '7400')
+    equal(c.request('BYE').final().status, 200, 'answer to BYE')
+    first = i.expect('BYE')
+    time.sleep(0.5)
+    bed.d.restarted('engine', bed.d.kill('engine'))
+    again = bed.b.take(lambda m: m.method == 'BYE' and m.branch != first.branch and m.call_id == i.call_id, 3, 'BYE of the next engine')
+    check(again.cseq[0] > first.cseq[0], 'CSeq of the BYE fell from %d to %d', first.cseq[0], again.cseq[0])
+    i.reply(200, to=again)
+    bed.d.no_calls()
+    c.not_seen('BYE', 0.1)
+    cdr = bed.d.cdrs('7400')
+    equal((len(cdr), cdr[0]['status'], cdr[0]['cause'], cdr[0]['ended_by']), (1, 200, 'normal', 'caller'), 'CDR')
+    check('could not be carried on' not in bed.d.log(), 'a call that was being ended was taken for a damaged one')

@@ -100,13 +100,14 @@ static void store_keeps_and_gives_back(void **state)
 	assert_true(i < 50);
 	assert_int_equal(call_store_read(mem, bytes, slot[i], buf, &q), 0);
 	assert_int_equal(q.serial, i);
-	call_store_ending(s, slot[i]);
+	call_store_ending(s, slot[i], 2);
 	call_store_close(s);
 	/* the next engine finds them all */
 	assert_int_equal(call_store_open(mem, bytes, &torn, &s), 0);
 	assert_int_equal(torn, 0);
 	assert_int_equal(call_store_read(mem, bytes, slot[i], buf, &q), 0);
 	assert_int_equal(q.state, CALL_ENDING);
+	assert_int_equal(q.over, 2);
 	for (i = 0; i < 50; i++)
 		call_store_del(s, slot[i]);
 	for (i = 0; i < 50; i++)
