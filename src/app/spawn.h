@@ -21,6 +21,7 @@ struct app_spawn {
 	char *const *argv;
 	const int *fd; unsigned nfds;      /* become APP_CHAN_FD, APP_CHAN_FD + 1 ... */
 	const struct app_user *user;
+	bool huge_heap;                    /* the engine: its heap on huge pages */
 };
 
 /** Path descriptor of a role's executable: beside our own in a build tree, else in libexecdir. -errno. */
