@@ -110,6 +110,8 @@ struct media_figures {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rtcp_rx, rtcp_tx;
 	uint64_t dropped_source, dropped_format, dropped_direction, dropped_rate, dropped_auth;
 	bool srtp_rx, srtp_tx;
+	bool one_way;                            /* it was silent for 5 s while the other side's packets flowed */
+	double mos;                              /* estimate for what is received (G.107), 0: nothing to tell */
 	int64_t lost; uint64_t duplicated, reordered;
 	uint32_t jitter_ts; uint32_t clock_hz;   /* RFC 3550 A.8, in timestamp units */
 	uint32_t ssrc; uint32_t round_trip_us;
@@ -118,6 +120,11 @@ struct media_figures {
 };
 /** ERR_NOTFOUND where the slot is not this generation's. Thread: any. */
 int media_figures_get(const struct loop_shm *streams, struct media_ref r, struct media_figures *ret);
+
+/** MOS of G.107 for these impairments: packet loss, one-way delay from mouth to ear, and the codec's Ie and Bpl (G.113 appendix I). Pure. */
+double media_mos(double loss_percent, double delay_ms, double ie, double bpl);
+/** Set f->mos from its other figures. Pure. */
+void media_figures_rate(struct media_figures *f, bool g729);
 
 /* ---- the media process ---- */
 struct media_proc;

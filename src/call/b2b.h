@@ -220,6 +220,10 @@ bool call_crypto_secret(struct slice sdp);
 /** The text with *** in place of key material, in buf. */
 struct slice call_crypto_mask(struct slice sdp, char *buf, size_t size);
 
+/* renumber.c */
+/** Payload types of line m that this leg's peer sends under other numbers than the other peer lists them by: w->pt. in, other: both sdp_in, parsed. */
+void call_renumber(const struct call_leg *l, const struct wire_sdp *in, const struct wire_sdp *other, unsigned m, struct media_want *w);
+
 /* headers.c */
 #define CALL_HEADER_MAX 8192     /* longest value that we rewrite; a longer one is left out and counted */
 /** Host that we show on this leg: advertised address without port. */

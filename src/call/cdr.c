@@ -85,10 +85,11 @@ static void add_quality(struct text *t, const struct call *c)
 		for (i = 0; i < c->leg[k].nstreams; i++) {
 			if (!c->eng->p.streams || media_figures_get(c->eng->p.streams, c->leg[k].stream[i].ref, &f))
 				continue;
-			text_add(t, "%s{\"leg\":\"%s\",\"stream\":%u,\"received\":%llu,\"sent\":%llu,\"bytes_received\":%llu,\"lost\":%lld,\"duplicated\":%llu,\"reordered\":%llu,\"jitter_ms\":%.1f}",
+			text_add(t, "%s{\"leg\":\"%s\",\"stream\":%u,\"packets_received\":%llu,\"packets_sent\":%llu,\"bytes_received\":%llu,\"lost\":%lld,\"duplicated\":%llu,\"reordered\":%llu,\"jitter_ms\":%.1f,\"mos\":%.2f,\"round_trip_ms\":%.1f,\"srtp\":%s,\"one_way\":%s}",
 				n++ ? "," : "", k ? "b" : "a", i, (unsigned long long)f.rx_packets, (unsigned long long)f.tx_packets, (unsigned long long)f.rx_bytes,
 				(long long)(f.lost > 0 ? f.lost : 0), (unsigned long long)f.duplicated, (unsigned long long)f.reordered,
-				f.clock_hz ? 1000.0 * f.jitter_ts / f.clock_hz : 0.0);
+				f.clock_hz ? 1000.0 * f.jitter_ts / f.clock_hz : 0.0, f.mos, f.round_trip_us / 1000.0, f.srtp_rx ? "true" : "false",
+				f.one_way ? "true" : "false");
 		}
 	text_add(t, "]");
 }

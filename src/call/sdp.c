@@ -292,6 +292,7 @@ static void want_set(const struct call_leg *l, unsigned i, const struct wire_sdp
 	wire_sdp_pts(o, pts);
 	w->pts[0] |= pts[0] | 1u << 13;
 	w->pts[1] |= pts[1];
+	call_renumber(l, in, other, i, w);
 	if (dir & WIRE_SENDONLY && wire_sdp_direction(other, o) & WIRE_RECVONLY && l->media->inactivity) {
 		w->flags |= MEDIA_WATCH;
 		w->inactivity_s = (uint32_t)l->media->inactivity;

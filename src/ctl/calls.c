@@ -102,12 +102,14 @@ static int figures_add(json_t *o, const struct media_figures *f)
 	int64_t lost = f->lost > 0 ? f->lost : 0;
 
 	return json_object_update_new(o, json_pack(
-		"{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:{s:I, s:I, s:I, s:I}}, s:{s:I, s:I, s:I}, s:o}",
+		"{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:b, s:b, s:I, s:{s:I, s:I, s:I, s:I, s:I}}, s:{s:I, s:I, s:I, s:b}, s:o}",
 		"source", f->latched ? json_string(base_addr_print(&f->source, buf)) : json_null(),
 		"rx", "packets", (json_int_t)f->rx_packets, "bytes", (json_int_t)f->rx_bytes, "lost", (json_int_t)lost, "duplicated", (json_int_t)f->duplicated,
-		"reordered", (json_int_t)f->reordered, "jitter_ms", jitter_ms(f), "rtcp", (json_int_t)f->rtcp_rx,
+		"reordered", (json_int_t)f->reordered, "jitter_ms", jitter_ms(f),
+		"mos", f->mos > 0.0 ? json_real(f->mos) : json_null(), "one_way", f->one_way, "srtp", f->srtp_rx, "rtcp", (json_int_t)f->rtcp_rx,
 		"dropped", "source", (json_int_t)f->dropped_source, "format", (json_int_t)f->dropped_format, "direction", (json_int_t)f->dropped_direction, "rate", (json_int_t)f->dropped_rate,
-		"tx", "packets", (json_int_t)f->tx_packets, "bytes", (json_int_t)f->tx_bytes, "rtcp", (json_int_t)f->rtcp_tx,
+		"authentication", (json_int_t)f->dropped_auth,
+		"tx", "packets", (json_int_t)f->tx_packets, "bytes", (json_int_t)f->tx_bytes, "rtcp", (json_int_t)f->rtcp_tx, "srtp", f->srtp_tx,
 		"round_trip_ms", f->round_trip_us ? json_real(f->round_trip_us / 1000.0) : json_null()));
 }
 

@@ -47,6 +47,8 @@ static void proc_scan(void *arg)
 	struct writer w = writer_on(body, sizeof(body));
 	uint32_t n = media_table_silent(m->table, base_mono_now().us, silent, TELL_MAX);
 
+	base_count_n(COUNTER_MEDIA_ONE_WAY, media_table_one_way(m->table, base_mono_now().us));
+
 	for (uint32_t i = 0; i < n; i++) {
 		wr_u32(&w, silent[i].slot);
 		wr_u32(&w, silent[i].gen);

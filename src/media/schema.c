@@ -6,7 +6,7 @@
 static const char *const transport_names[] = { "rtp", "sdes", "sdes-optional", "dtls", "dtls-optional", NULL };
 static const char *const suite_names[] = {
 	"AEAD_AES_128_GCM", "AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32",
-	"AES_192_CM_HMAC_SHA1_80", "AES_192_CM_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32", NULL
+	"AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32", NULL
 };
 static const char *const mux_names[] = { "auto", "require", "off", NULL };
 static const char *const ice_names[] = { "off", "lite", NULL };
@@ -17,9 +17,10 @@ static const char *const latch_names[] = { "auto", "strict", NULL };
 
 static const struct conf_row rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = AT(id), .flags = CONF_REQUIRED, .doc = "Name of the profile." },
-	{ .key = "transport", .type = CONF_ENUM, .at = AT(transport), .flags = CONF_LATER, .def = "\"rtp\"", .names = transport_names,
+	{ .key = "transport", .type = CONF_ENUM, .at = AT(transport), .flags = CONF_LATER, .now = "[\"sdes\", \"sdes-optional\"]",
+	  .def = "\"rtp\"", .names = transport_names,
 	  .doc = "How media is carried on the leg: plain RTP, SRTP keyed in SDP (RFC 4568) or by DTLS (RFC 5763); the optional ones take plain RTP too." },
-	{ .key = "suites", .type = CONF_LIST, .elem = CONF_WORD, .at = AT(suites), .flags = CONF_LATER | CONF_UNIQUE | CONF_FILLED, .names = suite_names, .most = 8,
+	{ .key = "suites", .type = CONF_LIST, .elem = CONF_WORD, .at = AT(suites), .flags = CONF_UNIQUE | CONF_FILLED, .names = suite_names, .most = 8,
 	  .def = "[\"AEAD_AES_128_GCM\", \"AES_CM_128_HMAC_SHA1_80\"]", .doc = "SRTP suites, offered and chosen in this order." },
 	{ .key = "rtcp_mux", .type = CONF_ENUM, .at = AT(rtcp_mux), .def = "\"auto\"", .names = mux_names,
 	  .doc = "RTP and RTCP on one port (RFC 5761): `auto` accepts it where it is offered and does not offer it." },

@@ -197,6 +197,8 @@ int media_figures_get(const struct loop_shm *streams, struct media_ref r, struct
 	f.srtp_rx = w.want.suite[0] != 0;
 	f.srtp_tx = w.want.suite[1] != 0;
 	f.clock_hz = w.want.clock_hz ? w.want.clock_hz : 8000;
+	f.one_way = MEDIA_GET(s->one_way_gen) == r.gen;
+	media_figures_rate(&f, w.want.pts[0] >> 18 & 1 && !(w.want.pts[0] & 0x101));
 	*ret = f;
 	return 0;
 }

@@ -77,6 +77,7 @@ struct media_slot_keys { struct media_slot_key dir[2][2]; }; /* [buffer][receive
 struct media_slot {
 	/* written by the control thread */
 	uint32_t version;
+	uint32_t one_way_gen;          /* generation that was found to hear nothing while its peer was heard */
 	/* written by the worker */
 	uint32_t gen;                  /* generation that all below belongs to */
 	int64_t last_rtp_us, last_rtcp_us; /* monotonic; 0: never */

@@ -8,6 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define ONE_WAY_US 5000000
+#define ONE_WAY_FLOWS_US 1000000
+
 struct table_cell {
 	uint32_t place;                /* in watched[] + 1; 0: not watched */
 	int64_t told_us;               /* the silence that was told began then; 0: none told */
@@ -236,6 +239,40 @@ uint32_t media_table_silent(const struct media_table *t, int64_t now_us, struct 
 		since = silent_since_us(&t->slots[slot], &w);
 		if (now_us - since >= (int64_t)w.want.inactivity_s * 1000000 && t->cell[slot].told_us != since)
 			ret[n++] = (struct media_ref){ slot, w.gen };
+	}
+	return n;
+}
+
+/* Silent for long enough, though it may send, while its peer's packets came just now. */
+static bool is_one_way(const struct media_table *t, const struct media_slot *s, const struct media_slot_want *w, int64_t now_us)
+{
+	const struct media_slot *peer;
+	int64_t at = w->since_us, rtp = 0;
+
+	if (!media_ref_ok(w->want.peer) || w->want.peer.slot >= t->n)
+		return false;
+	peer = &t->slots[w->want.peer.slot];
+	if (__atomic_load_n(&s->gen, __ATOMIC_ACQUIRE) == w->gen)
+		rtp = MEDIA_GET(s->last_rtp_us);
+	if (rtp > at)
+		at = rtp;
+	return now_us - at >= ONE_WAY_US && __atomic_load_n(&peer->gen, __ATOMIC_ACQUIRE) == w->want.peer.gen
+		&& now_us - MEDIA_GET(peer->last_rtp_us) < ONE_WAY_FLOWS_US;
+}
+
+uint32_t media_table_one_way(struct media_table *t, int64_t now_us)
+{
+	struct media_slot_want w;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->nwatched; i++) {
+		struct media_slot *s = &t->slots[t->watched[i]];
+
+		media_slot_take(s, &w);
+		if (MEDIA_GET(s->one_way_gen) == w.gen || !is_one_way(t, s, &w, now_us))
+			continue;
+		MEDIA_SET(s->one_way_gen, w.gen);
+		n++;
 	}
 	return n;
 }

@@ -22,6 +22,8 @@ uint32_t media_table_watched(const struct media_table *t);
  * A slot counts as told only after media_table_told.
  */
 uint32_t media_table_silent(const struct media_table *t, int64_t now_us, struct media_ref *ret, uint32_t max);
+/** Find streams of which one side hears nothing while the other is heard; each is marked once. @return how many are new */
+uint32_t media_table_one_way(struct media_table *t, int64_t now_us);
 void media_table_told(struct media_table *t, struct media_ref r);
 /** A new listener: silences that go on are told again. */
 void media_table_forget_told(struct media_table *t);
