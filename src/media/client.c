@@ -311,6 +311,9 @@ int media_port_take(struct media_client *c, unsigned realm, int family, int lane
 	cell->gen = gen_next(cell->gen);
 	cell->taken = true;
 	cell->close = cell->any = false;
+	/* a close that waits (or was not applied) becomes a wish of the new call, which has none yet */
+	memset(&cell->want, 0, sizeof(cell->want));
+	keys_wipe(cell->key, sizeof(cell->key));
 	*ret = (struct media_ref){ slot, cell->gen };
 	*ret_addr = c->map[slot].addr;
 	return 0;

@@ -296,6 +296,39 @@ static void engine_restarts(void **state)
 	peer_down(&lost.peer[1]);
 }
 
+/* No port is left but one that was given back this moment: what its last call wanted of it is not said again in the name of the next. */
+static void taken_at_once(void **state)
+{
+	struct media_want want = { .flags = MEDIA_RX | MEDIA_TX }, nothing = { 0 };
+	struct media_ref ref[SLOTS];
+	struct media_header *header;
+	struct media_slot *slots;
+	struct media_slot_want w;
+	union base_addr at;
+	uint32_t n, slot;
+
+	(void)state;
+	proc_up(1);
+	client_up();
+	turns(20);
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(media_port_take(bed.client, 0, AF_INET, -1, &ref[i], &at), 0);
+	slot = ref[0].slot;
+	assert_int_equal(base_addr_parse(SLICE("127.0.0.9"), 4000, &want.remote), 0);
+	assert_int_equal(media_want(bed.client, ref[0], &want), 0);
+	turns(20);
+	media_port_close(bed.client, ref[0]);
+	assert_int_equal(media_port_take(bed.client, 0, AF_INET, -1, &ref[0], &at), 0);
+	assert_int_equal(ref[0].slot, slot);
+	assert_int_equal(media_want(bed.client, ref[1], &nothing), 0); /* of another call: all that waits is sent with it */
+	turns(20);
+	assert_int_equal(media_slots_find(&bed.shm, &header, &slots, &n), 0);
+	media_slot_take(&slots[slot], &w);
+	assert_true(w.gen == ref[0].gen);
+	assert_int_equal(w.want.flags, 0);
+	assert_int_equal(w.want.remote.sa.sa_family, 0);
+}
+
 static void inactivity(void **state)
 {
 	struct call c;
@@ -413,7 +446,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(relays, setup, teardown), cmocka_unit_test_setup_teardown(media_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(lost_commands, setup, teardown), cmocka_unit_test_setup_teardown(engine_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(inactivity, setup, teardown), cmocka_unit_test_setup_teardown(odd_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(inactivity, setup, teardown), cmocka_unit_test_setup_teardown(taken_at_once, setup, teardown), cmocka_unit_test_setup_teardown(odd_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown), cmocka_unit_test_setup_teardown(under_way, setup, teardown),
 	};
 
