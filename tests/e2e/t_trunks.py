@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trunks: hunting, health, failback, groups, limits, DNS, drains (design.md section 8; field facts F1 and F3), message by message."""
+import socket
+import struct
+import threading
 import time
 
 from lib.base import Proc, check, equal, need, test, until
@@ -268,8 +271,8 @@ def answer(agent, m, status=200):
 
 
 @test()
-def group_weighted_and_least_calls(t):
-    """shares by weight; the member with the fewest calls first"""
+def group_weighted(t):
+    """shares by weight"""
     h = House(t, doc=static_group('weighted', [{'weight': 90}, {'weight': 10}]))
     got = [0, 0]
     for k in range(40):
@@ -450,3 +453,92 @@ def dns_resolved_sources_match(t):
     c = h.b[0].call('4001', sdp=sdp_text(h.b[0].ip, 30000))
     h.a.await_call('4001').reply(486)
     c.wait(486)
+
+
+class Bent:
+    """A DNS server that answers as it is told: rcode, delay, truncated over UDP. zone: {(name, type): [rdata]}; no EDNS, no compression."""
+
+    def __init__(self, t, zone):
+        self.zone, self.rcode, self.delay, self.truncate, self.asked, self.tcp_asked = zone, 0, 0, False, 0, 0
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((t.ip(9), 5353))
+        self.tcp = socket.socket()
+        self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.tcp.bind((t.ip(9), 5353))
+        self.tcp.listen(8)
+        for fn in (self._udp, self._tcp):
+            threading.Thread(target=fn, daemon=True).start()
+        t.defer(self.udp.close)
+        t.defer(self.tcp.close)
+
+    def _udp(self):
+        while True:
+            try:
+                q, source = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            self.asked += 1
+            a = self.answer(q, self.truncate)
+            threading.Timer(self.delay, self.udp.sendto, (a, source)).start()
+
+    def _tcp(self):
+        while True:
+            try:
+                s = self.tcp.accept()[0]
+            except OSError:
+                return
+            self.tcp_asked += 1
+            q = s.recv(4096)
+            a = self.answer(q[2:], False)
+            s.sendall(struct.pack('>H', len(a)) + a)
+
+    @staticmethod
+    def name(text):
+        return b''.join(bytes([len(x)]) + x.encode() for x in text.split('.') if x) + b'\0'
+
+    def answer(self, q, cut):
+        at, labels = 12, []
+        while q[at]:
+            labels.append(q[at + 1:at + 1 + q[at]].decode())
+            at += 1 + q[at]
+        kind = struct.unpack('>H', q[at + 1:at + 3])[0]
+        rr = [] if cut or self.rcode else self.zone.get(('.'.join(labels).lower(), kind), [])
+        head = q[:2] + struct.pack('>HHHHH', 0x8180 | (0x200 if cut else 0) | self.rcode, 1, len(rr), 0, 0)
+        return head + q[12:at + 5] + b''.join(b'\xc0\x0c' + struct.pack('>HHIH', kind, 1, 1, len(r)) + r for r in rr)
+
+
+def bent_zone(*hosts):
+    srv = [struct.pack('>HHH', 1 + k, 10, 5060) + Bent.name('h%d.test' % k) for k in range(len(hosts))]
+    return {('_sip._udp.voice.test', 33): srv, **{('h%d.test' % k, 1): [socket.inet_aton(ip)] for k, ip in enumerate(hosts)}}
+
+
+@test()
+def dns_truncated_slow_servfail(t):
+    """a truncated answer is asked for by TCP; a slow one is waited for by the call; SERVFAIL takes nothing away"""
+    h = House(t, start=False)
+    dns = Bent(t, bent_zone(h.b[0].ip, h.b[1].ip))
+    dns.truncate, dns.delay = True, 0.3
+    by_name(h, t, 'sip:voice.test;transport=udp')
+    until(lambda: h.d.get('/trunks/a').status == 200, 5, 'the engine')
+    equal(h.through('2001')[0], 0, 'a call that comes while names are resolved')
+    check(dns.tcp_asked, 'nothing was asked by TCP')
+    until(lambda: len(h.targets()) == 2, 8, 'both targets')
+    dns.rcode = 2
+    n = dns.asked
+    until(lambda: dns.asked > n + 2, 6, 'queries during SERVFAIL')
+    equal(h.through('2002')[0], 0, 'during SERVFAIL')
+    equal([x['state'] for x in h.targets()], ['up', 'up'], 'states')
+
+
+@test()
+def dns_no_name_at_all(t):
+    """a name that does not exist: 503 with Retry-After, at once; it comes into being: calls"""
+    h = House(t, n=1, start=False)
+    dns = Bent(t, {})
+    dns.rcode = 3
+    by_name(h, t, 'sip:voice.test')
+    until(lambda: h.d.get('/trunks/a').status == 200, 5, 'the engine')
+    until(lambda: dns.asked >= 3, 5, 'queries')
+    check(h.call('2001').wait(503, 4).get('retry-after'), 'no Retry-After')
+    trunk = h.d.get('/trunks/b').json
+    equal(trunk['targets'], [], 'targets')

@@ -218,6 +218,51 @@ static void parked(void **state)
 	end();
 }
 
+static void flapping_holds_longer(void **state)
+{
+	unsigned i;
+
+	two(",\"failback\":{\"max_rest\":1,\"hold_down\":10}");
+	for (i = 0; i < 3; i++) {
+		int64_t held = 10000 << i;
+
+		order("in", true);
+		peer_report(b.plane, peer_trunk_find(b.set, "t"), &peer_trunk_find(b.set, "t")->target[0], 503, false, 1, 0);
+		base_clock_advance_ms(1000);
+		assert_string_equal(order("in", true), "5072 5071 ");
+		base_clock_advance_ms(held - 100);
+		assert_string_equal(order("in", true), "5072 5071 ");
+		base_clock_advance_ms(200);
+		assert_string_equal(order("in", true), "5071 5072 ");
+	}
+	/* a long quiet time forgets it */
+	base_clock_advance_ms(3600000);
+	peer_report(b.plane, peer_trunk_find(b.set, "t"), &peer_trunk_find(b.set, "t")->target[0], 503, false, 1, 0);
+	base_clock_advance_ms(1000);
+	order("in", true);
+	base_clock_advance_ms(10001);
+	assert_string_equal(order("in", true), "5071 5072 ");
+	end();
+}
+
+static void ramp_up_shares(void **state)
+{
+	unsigned i, step, first[3] = { 0 };
+
+	two(",\"failback\":{\"max_rest\":1,\"hold_down\":0,\"ramp_up\":100}");
+	order("in", true);
+	report(0, 503, false, 1);
+	base_clock_advance_ms(1000);
+	order("in", true);
+	for (step = 0; step < 3; step++) {
+		for (i = 0; i < 1000; i++)
+			first[step] += !strncmp(order("in", true), "5071", 4);
+		base_clock_advance_ms(50000);
+	}
+	assert_true(first[0] < 50 && first[1] > 400 && first[1] < 600 && first[2] == 1000);
+	end();
+}
+
 static void states_are_found_again(void **state)
 {
 	two("");
@@ -369,6 +414,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_takes_down), cmocka_unit_test(one_500_is_one_bad_number), cmocka_unit_test(silence_is_counted),
 		cmocka_unit_test(an_old_answer_wakes_nobody), cmocka_unit_test(rest_and_hold), cmocka_unit_test(parked),
+		cmocka_unit_test(flapping_holds_longer), cmocka_unit_test(ramp_up_shares),
 		cmocka_unit_test(states_are_found_again), cmocka_unit_test(a_revision_keeps_states), cmocka_unit_test(group_round_robin),
 		cmocka_unit_test(group_least_calls), cmocka_unit_test(group_weighted), cmocka_unit_test(held_trunks_go_behind), cmocka_unit_test(statuses),
 		cmocka_unit_test(limits), cmocka_unit_test(deep_groups_are_bounded),
