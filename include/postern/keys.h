@@ -55,6 +55,23 @@ void keys_token_hash(struct slice token, char hex[static 65]);
 /** Compare in constant time. */
 bool keys_token_eq(struct slice a, struct slice b);
 
+/* ---- digest, the client's side (RFC 7616, 8760) ---- */
+enum keys_qop { KEYS_QOP_NONE, KEYS_QOP_AUTH, KEYS_QOP_AUTH_INT };
+/** A challenge; slices borrow its text, escapes kept. */
+struct keys_digest {
+	struct slice realm, nonce, opaque;
+	unsigned algorithm;            /* row of a table of ours; a higher one is stronger */
+	bool algorithm_given, stale;
+	enum keys_qop qop;             /* that we choose: auth before auth-int */
+};
+struct keys_digest_request { struct slice username, password, method, uri, body; };
+/** Read `Digest realm=...` (the scheme may be missing). ERR_PROTO, ERR_UNSUPPORTED (algorithm or qop). Bounded. */
+int keys_digest_read(struct slice challenge, struct keys_digest *ret);
+/** The response alone, as hex. */
+int keys_digest_response(const struct keys_digest *ch, const struct keys_digest_request *rq, struct slice cnonce, uint32_t nc, char hex[static 65]);
+/** Value of an (Proxy-)Authorization header, with a cnonce of its own. ERR_FULL. */
+int keys_digest_print(const struct keys_digest *ch, const struct keys_digest_request *rq, uint32_t nc, char *buf, size_t size);
+
 /* ---- SRTP (RFC 3711, 6188, 7714): suites of SDES (RFC 4568), sessions of one direction ---- */
 enum keys_suite {
 	KEYS_SUITE_NONE, KEYS_AEAD_AES_128_GCM, KEYS_AEAD_AES_256_GCM, KEYS_AES_CM_128_SHA1_80, KEYS_AES_CM_128_SHA1_32, KEYS_AES_256_CM_SHA1_80,

@@ -151,6 +151,15 @@ void sipua_dialog_refresh_target(struct sipua_dialog *d, const struct wire_sip *
 void sipua_dialog_confirm(struct sipua_dialog *d);
 /** Requests of this dialog go to dest whatever route set and target say (peer behind a NAT); NULL: as usual again. An open connection of the peer still comes first. */
 void sipua_dialog_pin(struct sipua_dialog *d, const struct sipua_dest *dest);
+/** Is the peer's tag known, so that requests may be sent in the dialog? */
+bool sipua_dialog_has_peer(const struct sipua_dialog *d);
+/** The arg of the dialog with these identifiers and ops; NULL: there is none. */
+void *sipua_dialog_owner(const struct sipua *ua, const struct sipua_dialog_ops *ops, struct slice call_id, struct slice local_tag, struct slice remote_tag);
+/** Where the peer's Contact is a private address, without routes, requests go where the peer's came from. */
+void sipua_dialog_set_nat(struct sipua_dialog *d, bool on);
+/** Challenges to requests of this dialog are answered (copied); their sender sees what comes after. realm NULL: any. */
+struct sipua_auth { const char *username, *password, *realm; };
+int sipua_dialog_set_auth(struct sipua_dialog *d, const struct sipua_auth *a);
 struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
 /** CSeq that the next request of ours will have. */
 uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);
@@ -168,6 +177,10 @@ int sipua_msg_carry(struct sipua_msg *m, const struct wire_header *h);
 /** The message as it stands (a request has no CSeq and Via yet, a response none of what the agent copies). */
 const struct wire_sip *sipua_msg_sip(const struct sipua_msg *m);
 int sipua_msg_body(struct sipua_msg *m, struct slice content_type, struct slice body);
+/** A reliable provisional response (RFC 3262): RSeq and Require. */
+int sipua_msg_reliable(struct sipua_msg *m, uint32_t rseq);
+/** A second one like it, for the same transaction. NULL: no memory. */
+struct sipua_msg *sipua_msg_dup(const struct sipua_msg *m);
 void sipua_msg_free(struct sipua_msg *m);
 
 /* ---- client transactions ---- */

@@ -20,7 +20,7 @@ static struct sipua_msg *response_for(struct call_exchange *x, int status, const
 		return NULL;
 	err = resp ? call_headers_cross(msg, resp, x->from) : 0;
 	if (!err)
-		err = call_headers_ours(msg);
+		err = call_headers_ours(msg, x->from);
 	if (!err)
 		err = call_headers_contact(msg, x->from);
 	if (!err)
@@ -67,11 +67,27 @@ static void first_response(struct call_exchange *x, int status)
 		loop_timer_start(c->eng->p.loop, &c->no_answer, x->to->trunk->conf->no_answer * 1000, on_no_answer, c);
 }
 
+/** Offerless INVITE: the callee's offer goes to the caller, its ACK waits. */
+static int pass_offer(struct call_exchange *x, const struct wire_sip *resp)
+{
+	struct slice text;
+	int status = call_body_is_sdp(resp) ? call_sdp_check(call_body_sdp(resp)) : 488;
+
+	if (!status && call_text_set(&x->offer_in, call_body_sdp(resp)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->from, call_body_sdp(resp), false, &text);
+	if (!status && (call_text_set(&x->offer_out, text) || call_text_set(&x->to->sdp_in, call_body_sdp(resp)) || call_text_set(&x->from->sdp_out, text)))
+		status = 500;
+	return status;
+}
+
 static void on_provisional(struct call_exchange *x, int status, const struct wire_sip *resp)
 {
 	struct call *c = x->call;
 	struct sipua_msg *msg;
 	struct slice sdp = { NULL, 0 };
+	bool offer;
 
 	first_response(x, status);
 	if (status == 100)
@@ -79,6 +95,10 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 	call_leg_allow(x->to, resp);
 	if (sipua_dialog_establish(x->to->dialog, resp))
 		return; /* a 1xx without a tag makes no dialog, and is shown all the same below */
+	if (!call_reliable_heard(x, resp, &offer))
+		return;
+	if (offer && !pass_offer(x, resp))
+		sdp = (struct slice){ x->offer_out.p, x->offer_out.n };
 	if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
 		sdp = (struct slice){ x->answer_out.p, x->answer_out.n };
 	if (!c->ringing_ms)
@@ -89,7 +109,7 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 	}
 	msg = response_for(x, status, resp, sdp);
 	if (msg)
-		sipua_srv_send(x->srv, msg);
+		call_reliable_provisional(x, msg, resp);
 }
 
 /** 2xx that cannot be used: the callee gets ACK and BYE, the caller a refusal. */
@@ -112,22 +132,6 @@ static void call_is_up(struct call *c)
 	base_count(COUNTER_CALLS_ANSWERED);
 }
 
-/** Offerless INVITE: the callee's offer goes to the caller, its ACK waits. */
-static int pass_offer(struct call_exchange *x, const struct wire_sip *resp)
-{
-	struct slice text;
-	int status = call_body_is_sdp(resp) ? call_sdp_check(call_body_sdp(resp)) : 488;
-
-	if (!status && call_text_set(&x->offer_in, call_body_sdp(resp)))
-		status = 500;
-	if (!status)
-		status = call_sdp_for(x->from, call_body_sdp(resp), false, &text);
-	if (!status && (call_text_set(&x->offer_out, text) || call_text_set(&x->to->sdp_in, call_body_sdp(resp)) || call_text_set(&x->from->sdp_out, text)))
-		status = 500;
-	x->state = CALL_X_ACK;
-	return status;
-}
-
 static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 {
 	struct call *c = x->call;
@@ -144,8 +148,11 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		return;
 	}
 	x->to->confirmed = true;
-	if (!x->has_offer)
+	if (!x->has_offer && !x->answered) {
 		status = pass_offer(x, resp);
+		x->state = CALL_X_ACK; /* its answer is in the caller's */
+	} else if (!x->has_offer)
+		status = 0; /* offer and answer went in a reliable 18x and its PRACK */
 	else if (call_body_is_sdp(resp))
 		status = take_answer(x, call_body_sdp(resp));
 	else if (!x->answered)
@@ -154,21 +161,21 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		answer_failed(x, status);
 		return;
 	}
-	if (x->has_offer) {
+	if (x->state != CALL_X_ACK) {
 		sipua_cli_ack(x->cli, NULL);
 		sipua_cli_free(x->cli);
 		x->cli = NULL;
 	}
 	call_is_up(c);
 	x->from->confirmed = true;
-	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->offer_out.n };
+	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n };
 	msg = call_persist(c) ? NULL : response_for(x, wire_sip_status(resp), resp, sdp);
 	if (!msg) {
 		call_exchange_refuse(x, 503, NULL, NULL);
 		call_end(c, "resources", "postern", 503, NULL, NULL);
 		return;
 	}
-	sipua_srv_send(x->srv, msg);
+	call_reliable_final(x, msg);
 }
 
 static void on_failure(struct call_exchange *x, int status, const struct wire_sip *resp)

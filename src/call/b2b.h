@@ -20,6 +20,8 @@ struct call;
 struct call_text { char *p; size_t n; };
 
 struct call_stream {
+#define CALL_ALLOW_OTHER 8
+
 	struct media_ref ref;
 	union base_addr addr;          /* our RTP address on this leg */
 	bool mux;                      /* RTCP on the RTP port, agreed */
@@ -54,6 +56,9 @@ struct call_leg {
 /**
  * A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call;
  * others (INFO) beside it. state machine: exchange.c.
+	uint32_t allow_other[CALL_ALLOW_OTHER]; /* hashes of methods in it that we do not know; 0: none */
+	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
+	bool no_reliable;              /* our INVITE must not ask for reliable responses */
  */
 enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
 struct call_exchange {
@@ -92,6 +97,7 @@ struct call {
 	struct list_node others;       /* exchanges without offer/answer */
 	char *from, *to, *route;       /* as shown */
 	int64_t start_ms, ringing_ms, answer_ms, end_ms;
+	struct call_reliable *reliable;/* of an INVITE, or NULL */
 	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
 	uint32_t secret_slot;          /* of the descriptions with their keys, where there are any; CALL_NO_SLOT */
 	struct loop_timer no_answer;
@@ -123,6 +129,7 @@ struct call_engine {
 	void *drain_arg;
 	struct loop_timer drain_timer, tick;
 	struct mono quiet_since;
+	bool apart;                    /* no call: apart.c */
 	bool trimmed;
 };
 
@@ -135,6 +142,8 @@ extern const char *const call_known_options[];
 /* setup.c */
 void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
 extern const struct sipua_srv_ops call_invite_srv_ops;
+	struct list_node aparts;       /* requests and subscriptions outside of calls */
+	unsigned naparts;
 extern const struct sipua_cli_ops call_invite_cli_ops;
 
 /** The INVITE to leg B's target. 0, a status that refuses the call whatever the target, or -1: not this target. */
@@ -153,7 +162,46 @@ bool call_hunt_heard(struct call_exchange *x, int status);
 bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_sip *resp);
 /** The caller's answer is known: no more targets. */
 void call_hunt_end(struct call *c);
+/* apart.c */
+/** A request outside of dialogs that is no call: to where its route says. */
+void call_apart_request(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
+/** A final answer inside a dialog that such a request made. */
+void call_apart_heard(struct call *c, enum wire_method method, int status, const struct wire_sip *sip);
+/** All of them. */
+void call_apart_end(struct call_engine *e);
+
+/* relay.c */
+/** A request inside a dialog without offer or answer: to the other leg, or refused. srv is consumed. */
+void call_relay_request(struct call_leg *leg, struct sipua_srv *srv);
+/** All that crosses of such a request or its answer. */
+int call_relay_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
+/* reliable.c */
+/** May this caller be sent reliable responses? */
+bool call_reliable_can(const struct wire_sip *invite);
+/** A 1xx of the callee: acknowledged if it asks for it. False: a repeat, or out of order. *ret_offer: it holds an offer, PRACK waits for the answer. */
+bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, bool *ret_offer);
+/** 1xx and 2xx for the caller: consumed, sent now or in their order. */
+void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, const struct wire_sip *resp);
+void call_reliable_final(struct call_exchange *x, struct sipua_msg *msg);
+/** PRACK of a leg; srv is consumed. */
+void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv);
+void call_reliable_free(struct call_reliable *r);
+
+/* transfer.c */
+/** 0, or the status that refuses a request whose Replaces names no dialog of ours. */
+int call_transfer_check(struct call_engine *e, const struct wire_sip *sip);
+/** Replaces and Refer-To as that leg's peer must read them. */
+int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
 /** What became of the target tried last. */
+#define CALL_ADDRESS_MAX 2048
+struct call_addresses { char from[CALL_ADDRESS_MAX], to[CALL_ADDRESS_MAX], ruri[CALL_ADDRESS_MAX]; };
+/** From, To and Request-URI of what goes to that target (design.md section 4, 'What goes out'). ERR_FULL */
+int call_setup_addresses(const struct call_leg *b, const struct peer_target *t, const struct wire_sip *sip, struct call_addresses *ret);
+/** What the trunk says of its dialogs: credentials, NAT. */
+void call_setup_dialog(struct call_leg *leg);
 void call_hunt_note(struct call *c, int status, const char *why);
 int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct peer_target *g, int64_t at_ms);
 
@@ -233,8 +281,10 @@ int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const 
 /** All of it: what crosses, Contact and Allow of ours where the message refreshes the target, SDP where there is one, else the body. */
 int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to, bool target, struct slice sdp);
 /** Allow and Supported of ours. */
-int call_headers_ours(struct sipua_msg *msg);
-#define CALL_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO"
+int call_headers_ours(struct sipua_msg *msg, const struct call_leg *leg);
+/** Methods that we take from a trunk, as in Allow. */
+struct slice call_allow(const struct peer_trunk *t);
+#define CALL_SUPPORTED "100rel, replaces"
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg);
 /** The headers that go with a body, but its type. */
 int call_headers_body(struct sipua_msg *msg, const struct wire_sip *sip);
@@ -268,6 +318,8 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 void call_finish(struct call *c, const char *cause, const char *by, int status);
 
 /* cdr.c */
+/** Did the peer's latest Allow list this method, known or not? */
+bool call_leg_allows(const struct call_leg *l, struct slice method);
 void call_cdr(struct call *c);
 
 #endif

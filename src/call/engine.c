@@ -14,6 +14,23 @@ struct call_leg *call_other(struct call_leg *l)
 	return &l->call->leg[l == &l->call->leg[0]];
 }
 
+/** Methods that have no bit are remembered by a hash. */
+static void allow_others(struct call_leg *l, const struct wire_sip *sip)
+{
+	char buf[512];
+	struct slice v = wire_sip_header(sip, "Allow", buf, sizeof buf);
+	unsigned k = 0;
+	size_t i, n;
+
+	memset(l->allow_other, 0, sizeof l->allow_other);
+	for (i = 0; v.p && i < v.n && k < CALL_ALLOW_OTHER; i += n + 1) {
+		for (n = 0; i + n < v.n && !strchr(", \t", v.p[i + n]); n++)
+			;
+		if (n && wire_method_of((struct slice){ v.p + i, n }) == WIRE_UNKNOWN)
+			l->allow_other[k++] = base_hash_bytes(v.p + i, n, 0) | 1;
+	}
+}
+
 void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 {
 	bool has;
@@ -22,7 +39,21 @@ void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 	if (has) {
 		l->allow = set;
 		l->allow_seen = true;
+		allow_others(l, sip);
 	}
+}
+
+bool call_leg_allows(const struct call_leg *l, struct slice method)
+{
+	enum wire_method m = wire_method_of(method);
+	unsigned i;
+
+	if (m != WIRE_UNKNOWN)
+		return l->allow & 1u << m;
+	for (i = 0; i < CALL_ALLOW_OTHER && l->allow_other[i]; i++)
+		if (l->allow_other[i] == (base_hash_bytes(method.p, method.n, 0) | 1))
+			return true;
+	return false;
 }
 
 struct keys_tls *call_engine_tls(struct call_engine *e, const char *id)
@@ -192,6 +223,7 @@ static void engine_destroy(void *obj)
 	e->drain_done = NULL;
 	while (e->calls.next && (n = e->calls.next) != &e->calls)
 		call_free(container_of(n, struct call, node));
+	call_apart_end(e);
 	call_store_close(e->store);
 	call_store_close(e->secrets);
 	peer_plane_free(e->plane);
@@ -209,6 +241,7 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 	e->p = *p;
 	e->p.peers = base_ref(p->peers);
 	list_init(&e->calls);
+	list_init(&e->aparts);
 	e->cps_at = e->quiet_since = base_mono_now();
 	e->cps_tokens = (double)peer_system(p->peers)->max_cps;
 	err = peer_plane_new(&(struct peer_plane_params){ .loop = p->loop, .live = p->live, .live_bytes = p->live_bytes, .peers = p->peers,

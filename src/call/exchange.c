@@ -17,6 +17,7 @@ static void exchange_destroy(void *obj)
 	if (x->call->x == x)
 		x->call->x = NULL;
 	list_del(&x->node);
+	call_reliable_free(x->reliable);
 	sipua_srv_free(x->srv);
 	sipua_cli_free(x->cli);
 	call_text_clear(&x->offer_in);
@@ -80,7 +81,7 @@ void call_exchange_refuse(struct call_exchange *x, int status, const char *phras
 	if (resp && (call_headers_cross(msg, resp, x->from) || call_body_put(msg, resp, (struct slice){ NULL, 0 }, x->from)))
 		base_count(COUNTER_HEADER_CUT);
 	if (status == 405 || status == 501)
-		call_headers_ours(msg);
+		call_headers_ours(msg, x->from);
 	if (status == 415)
 		sipua_msg_add(msg, "Accept", SLICE("application/sdp"));
 	if (!resp && status == 503)

@@ -7,7 +7,7 @@
 
 #include "call/b2b.h"
 
-const char *const call_known_options[] = { NULL };
+const char *const call_known_options[] = { "100rel", "replaces", NULL };
 
 void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struct sipua_path *path)
 {
@@ -38,17 +38,18 @@ static void refuse_busy(struct sipua_in *in, const char *retry_s, enum base_coun
 	sipua_in_reply(in, 503, NULL, extra);
 }
 
-static void refuse_method(struct sipua_in *in)
+static void refuse_method(struct sipua_in *in, const struct peer_trunk *t)
 {
-	const struct sipua_text extra[] = { { "Allow", SLICE(CALL_ALLOW) }, { NULL, { NULL, 0 } } };
+	const struct sipua_text extra[] = { { "Allow", call_allow(t) }, { NULL, { NULL, 0 } } };
 
 	base_count(COUNTER_REJECT_METHOD);
 	sipua_in_reply(in, 405, NULL, extra);
 }
 
-static void answer_options(struct sipua_in *in)
+static void answer_options(struct sipua_in *in, const struct peer_trunk *t)
 {
-	const struct sipua_text extra[] = { { "Allow", SLICE(CALL_ALLOW) }, { "Accept", SLICE("application/sdp") }, { NULL, { NULL, 0 } } };
+	const struct sipua_text extra[] = { { "Allow", call_allow(t) }, { "Supported", SLICE(CALL_SUPPORTED) }, { "Accept", SLICE("application/sdp, multipart/mixed") },
+		{ NULL, { NULL, 0 } } };
 
 	sipua_in_reply(in, 200, NULL, extra);
 }
@@ -73,18 +74,52 @@ static bool cps_take(struct call_engine *e)
 
 static void front_invite(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
 {
+	int status = call_transfer_check(e, sipua_in_sip(in));
+
 	if (sipua_in_is_merged(in))
 		refuse(in, 482, NULL, COUNTER_REJECT_MERGED);
 	else if (e->draining)
 		refuse_busy(in, "30", COUNTER_REJECT_DRAIN);
 	else if (e->ncalls >= e->p.max_calls)
 		refuse_busy(in, "5", COUNTER_REJECT_CALLS);
+	else if (status)
+		refuse(in, status, NULL, COUNTER_REJECT_DIALOG);
 	else if (!cps_take(e))
 		refuse_busy(in, "1", COUNTER_REJECT_CPS);
 	else if (!peer_admit(e->plane, trunk))
 		refuse_busy(in, "5", COUNTER_REJECT_LIMIT);
 	else
 		call_setup(e, in, trunk);
+}
+
+static bool has_user(const struct wire_sip *sip)
+{
+	struct wire_uri r;
+
+	wire_sip_ruri(sip, &r);
+	return r.user.n != 0;
+}
+
+/** Methods that are no call and may stand outside of dialogs. */
+static bool is_apart(enum wire_method m)
+{
+	static const uint32_t set = 1u << WIRE_OPTIONS | 1u << WIRE_MESSAGE | 1u << WIRE_SUBSCRIBE | 1u << WIRE_PUBLISH | 1u << WIRE_NOTIFY | 1u << WIRE_INFO | 1u << WIRE_REFER;
+
+	return set & 1u << m;
+}
+
+static void front_apart(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
+{
+	if (sipua_in_is_merged(in))
+		refuse(in, 482, NULL, COUNTER_REJECT_MERGED);
+	else if (e->draining)
+		refuse_busy(in, "30", COUNTER_REJECT_DRAIN);
+	else if (e->naparts >= e->p.max_calls)
+		refuse_busy(in, "5", COUNTER_REJECT_CALLS);
+	else if (wire_sip_method(sipua_in_sip(in)) == WIRE_REFER && trunk->conf->refer)
+		refuse(in, 603, NULL, COUNTER_REJECT_METHOD);
+	else
+		call_apart_request(e, in, trunk);
 }
 
 /** Require of what we do not understand: 420 (RFC 3261 8.2.2.3). */
@@ -138,8 +173,10 @@ void call_front_request(void *arg, struct sipua_in *in)
 		return;
 	else if (m == WIRE_INVITE)
 		front_invite(e, in, trunk);
-	else if (m == WIRE_OPTIONS)
-		answer_options(in);
+	else if (m == WIRE_OPTIONS && (!has_user(sip) || wire_sip_max_forwards(sip) == 0))
+		answer_options(in, trunk);
+	else if (is_apart(m))
+		front_apart(e, in, trunk);
 	else
-		refuse_method(in);
+		refuse_method(in, trunk);
 }

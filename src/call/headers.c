@@ -23,10 +23,10 @@ static const struct row rows[] = {
 	{ "Allow", DROP }, { "Allow-Events", DROP }, { "Call-ID", DROP }, { "Call-Info", HIDE_URI }, { "Contact", HIDE_CONTACT },
 	{ "Content-Disposition", BODY }, { "Content-Encoding", BODY }, { "Content-Language", BODY }, { "Content-Length", DROP },
 	{ "Content-Type", BODY }, { "CSeq", DROP }, { "Diversion", HIDE }, { "Error-Info", HIDE_URI }, { "Expires", CARRY }, { "From", DROP },
-	{ "History-Info", HIDE }, { "Max-Forwards", DROP }, { "MIME-Version", BODY }, { "Min-SE", DROP }, { "P-Asserted-Identity", HIDE_TRUST },
+	{ "History-Info", HIDE }, { "Join", DROP }, { "Max-Forwards", DROP }, { "MIME-Version", BODY }, { "Min-SE", DROP }, { "P-Asserted-Identity", HIDE_TRUST },
 	{ "P-Preferred-Identity", HIDE }, { "Path", DROP }, { "Proxy-Require", DROP }, { "RAck", DROP }, { "Record-Route", DROP },
-	{ "Referred-By", HIDE }, { "Remote-Party-ID", HIDE }, { "Reply-To", HIDE }, { "Require", DROP }, { "Route", DROP }, { "RSeq", DROP },
-	{ "Server", DROP }, { "Service-Route", DROP }, { "Session-Expires", DROP }, { "Supported", DROP }, { "To", DROP }, { "Unsupported", DROP },
+	{ "Refer-To", DROP }, { "Referred-By", HIDE }, { "Remote-Party-ID", HIDE }, { "Replaces", DROP }, { "Reply-To", HIDE }, { "Require", DROP }, { "Route", DROP }, { "RSeq", DROP },
+	{ "Server", DROP }, { "Service-Route", DROP }, { "Session-Expires", DROP }, { "Supported", DROP }, { "Target-Dialog", DROP }, { "To", DROP }, { "Unsupported", DROP },
 	{ "User-Agent", DROP }, { "Via", DROP }, { "Warning", HIDE_AGENT },
 };
 
@@ -292,7 +292,7 @@ int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const s
 	if (!err && target)
 		err = call_headers_contact(msg, to);
 	if (!err && target)
-		err = call_headers_ours(msg);
+		err = call_headers_ours(msg, to);
 	return err ? err : call_body_put(msg, sip, sdp, to);
 }
 
@@ -329,9 +329,18 @@ bool call_headers_hide(struct text *t, struct slice name, struct slice value, st
 	return t->n != mark;
 }
 
-int call_headers_ours(struct sipua_msg *msg)
+struct slice call_allow(const struct peer_trunk *t)
 {
-	return sipua_msg_add(msg, "Allow", SLICE(CALL_ALLOW));
+	static const char refer[] = ", REFER", all[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, NOTIFY, SUBSCRIBE, MESSAGE, REFER";
+
+	return (struct slice){ all, sizeof all - (t->conf->refer ? sizeof refer : 1) };
+}
+
+int call_headers_ours(struct sipua_msg *msg, const struct call_leg *leg)
+{
+	int err = sipua_msg_add(msg, "Allow", call_allow(leg->trunk));
+
+	return err ? err : sipua_msg_add(msg, "Supported", leg->no_reliable ? SLICE("replaces") : SLICE(CALL_SUPPORTED));
 }
 
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg)

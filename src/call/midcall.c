@@ -14,16 +14,6 @@ static const struct sipua_srv_ops relay_srv_ops;
 static const struct sipua_cli_ops relay_cli_ops;
 static const struct sipua_cli_ops undo_cli_ops;
 
-static void refuse_405(struct sipua_srv *srv)
-{
-	struct sipua_msg *msg;
-
-	base_count(COUNTER_REJECT_METHOD);
-	if (!sipua_msg_response(srv, 405, NULL, &msg) && !call_headers_ours(msg))
-		sipua_srv_send(srv, msg);
-	sipua_srv_free(srv);
-}
-
 static void reply_and_free(struct sipua_srv *srv, int status)
 {
 	struct sipua_msg *msg;
@@ -228,7 +218,7 @@ static void undo(struct call_leg *leg)
 		goto out;
 	err = call_headers_contact(msg, leg);
 	if (!err)
-		err = call_headers_ours(msg);
+		err = call_headers_ours(msg, leg);
 	if (!err)
 		err = sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ leg->sdp_out.p, leg->sdp_out.n });
 	if (err)
@@ -410,14 +400,12 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 		if (!sipua_msg_response(srv, 420, NULL, &msg) && !sipua_msg_add(msg, "Unsupported", bad))
 			sipua_srv_send(srv, msg);
 		sipua_srv_free(srv);
-	} else if (m == WIRE_OPTIONS) {
-		if (!sipua_msg_response(srv, 200, NULL, &msg) && !call_headers_ours(msg))
-			sipua_srv_send(srv, msg);
-		sipua_srv_free(srv);
-	} else if (m == WIRE_INVITE || m == WIRE_UPDATE || m == WIRE_INFO) {
+	} else if (m == WIRE_PRACK) {
+		call_reliable_prack(leg, srv);
+	} else if (m == WIRE_INVITE || m == WIRE_UPDATE) {
 		relay(leg, srv, m);
 	} else {
-		refuse_405(srv);
+		call_relay_request(leg, srv);
 	}
 }
 

@@ -203,6 +203,7 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r, bool
 		err = sipua_dialog_restore(e->ua, &d, &call_dialog_ops, l, &l->dialog);
 	else
 		l->call_id = base_dup(r->call_id);
+	call_setup_dialog(l);
 	if (err || (!r->confirmed && !l->call_id) || call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
 		return err ? err : ERR_FULL;
 	return leg_media(l, r, ending);

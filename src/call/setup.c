@@ -54,9 +54,6 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 }
 
 /* ---- the addresses of the INVITE that goes out ---- */
-#define ADDRESS_MAX 2048
-struct call_addresses { char from[ADDRESS_MAX], to[ADDRESS_MAX], ruri[ADDRESS_MAX]; };
-
 static struct slice host_only(const char *hostport)
 {
 	struct slice s = slice_str(hostport);
@@ -103,8 +100,7 @@ static bool is_anonymous(struct slice host)
 	return host.n >= 17 && slice_eq_nocase((struct slice){ host.p + host.n - 17, 17 }, SLICE("anonymous.invalid"));
 }
 
-/** From, To and Request-URI by design.md section 4, 'What goes out'. */
-static int addresses(const struct call_leg *b, const struct peer_target *t, const struct wire_sip *sip, struct call_addresses *ret)
+int call_setup_addresses(const struct call_leg *b, const struct peer_target *t, const struct wire_sip *sip, struct call_addresses *ret)
 {
 	struct text from = text_on(ret->from, sizeof ret->from), to = text_on(ret->to, sizeof ret->to), ruri = text_on(ret->ruri, sizeof ret->ruri);
 	struct wire_addr f, o;
@@ -125,12 +121,27 @@ static int addresses(const struct call_leg *b, const struct peer_target *t, cons
 	return from.cut || to.cut || ruri.cut ? ERR_FULL : 0;
 }
 
+void call_setup_dialog(struct call_leg *leg)
+{
+	const struct peer_trunk_conf *t = leg->trunk->conf;
+
+	if (!leg->dialog)
+		return;
+	sipua_dialog_set_nat(leg->dialog, t->nat == 0);
+	if (t->auth.username && t->auth.password)
+		sipua_dialog_set_auth(leg->dialog, &(struct sipua_auth){ t->auth.username, t->auth.password, t->auth.realm });
+}
+
 static int dialogs_new(struct call *c, struct sipua_srv *srv, const struct call_addresses *adr, const struct sipua_dest *dest)
 {
 	struct call_leg *a = &c->leg[0], *b = &c->leg[1];
 	int err = a->dialog ? 0 : sipua_dialog_new_uas(srv, &call_dialog_ops, a, &a->dialog);
 
-	return err ? err : sipua_dialog_new_uac(c->eng->ua, slice_str(adr->from), slice_str(adr->to), dest, &call_dialog_ops, b, &b->dialog);
+	if (!err)
+		err = sipua_dialog_new_uac(c->eng->ua, slice_str(adr->from), slice_str(adr->to), dest, &call_dialog_ops, b, &b->dialog);
+	call_setup_dialog(a);
+	call_setup_dialog(b);
+	return err;
 }
 
 /** The INVITE itself; SDP was made by then. */
@@ -143,9 +154,11 @@ static int invite_send(struct call_exchange *x, const struct wire_sip *sip, cons
 		return err;
 	err = call_headers_cross(msg, sip, x->to);
 	if (!err)
-		err = call_headers_ours(msg);
+		err = call_headers_ours(msg, x->to);
 	if (!err)
 		err = call_headers_contact(msg, x->to);
+	if (!err)
+		err = call_transfer_replaces(msg, sip, x->to);
 	if (!err)
 		err = call_body_put(msg, sip, (struct slice){ x->offer_out.p, x->has_offer ? x->offer_out.n : 0 }, x->to);
 	if (err) {
@@ -187,11 +200,13 @@ int call_setup_invite(struct call_exchange *x)
 	char name[256];
 	int status;
 
-	if (addresses(x->to, target, sip, &adr))
+	if (call_setup_addresses(x->to, target, sip, &adr))
 		return 414;
 	status = offer_make(x, sip);
 	if (status)
 		return status;
+	/* an offer in a reliable response could not be answered by a caller that knows none */
+	x->to->no_reliable = !x->has_offer && !call_reliable_can(sip);
 	peer_target_dest(c->eng->plane, x->to->trunk, target, name, &dest);
 	if (dialogs_new(c, x->srv, &adr, &dest))
 		return 500;

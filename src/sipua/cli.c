@@ -34,6 +34,8 @@ static void destroy(struct sipua_cli *c)
 	list_del(&c->link);
 	c->ua->figures.cli--;
 	base_unref(c->dialog);
+	if (c->again)
+		msg_destroy(c->again);
 	free(c->reason);
 	free(c);
 }
@@ -133,6 +135,8 @@ static void late_response(struct sipua_cli *c, int status, const sip_t *sip)
 
 static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
+	if (sip && (status == 401 || status == 407) && sipua_auth_again(c, sip))
+		return;
 	c->status = status;
 	if (sip && status > 100)
 		note_flow(c);
@@ -270,6 +274,30 @@ static nta_outgoing_t *send_msg(struct sipua *ua, nta_response_f *cb, struct sip
 	return orq;
 }
 
+bool sipua_cli_resend(struct sipua_cli *c, msg_t *msg, sip_t *sip)
+{
+	struct sipua_dialog *d = c->dialog;
+	struct sipua_msg m = { .ua = c->ua, .msg = msg, .sip = sip };
+	nta_outgoing_t *old = c->orq;
+	struct sipua_way way;
+
+	if (sipua_way_of(d, c->in_dialog ? NULL : &d->dest, &way) || sipua_msg_finish(&m, d->cseq_local + 1)) {
+		msg_destroy(msg);
+		return false;
+	}
+	c->cseq = ++d->cseq_local;
+	c->status = 0;
+	if (c->invite)
+		base_hash_del(&c->ua->by_branch, &c->by_branch);
+	sipua_branch_new(c->branch);
+	if (c->invite)
+		base_hash_add(&c->ua->by_branch, &c->by_branch, branch_key(c->branch));
+	c->orq = NULL; /* what the old one may say while it goes is nobody's */
+	nta_outgoing_destroy(old);
+	c->orq = send_msg(c->ua, response, c, msg, c->branch, &way);
+	return c->orq != NULL;
+}
+
 int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sipua_dest *dest, const struct sipua_cli_ops *ops, void *arg,
 	struct sipua_cli **ret)
 {
@@ -280,15 +308,21 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 
 	if (!err)
 		err = sipua_way_of(d, dest, &way);
-	if (!err)
-		err = sipua_msg_finish(m, d->cseq_local + 1);
 	if (!err && !(c = make(d, m, ops, arg)))
 		err = -ENOMEM;
+	if (!err && d->login)
+		c->again = msg_dup(m->msg);
+	if (!err)
+		err = sipua_msg_finish(m, d->cseq_local + 1);
+	if (err && c)
+		destroy(c);
 	if (err) {
 		sipua_msg_free(m);
 		return err;
 	}
 	msg = m->msg;
+	if (d->login)
+		sipua_auth_known(d, msg, m->sip);
 	m->msg = NULL;
 	sipua_msg_free(m);
 	c->cseq = ++d->cseq_local;

@@ -92,6 +92,7 @@ static void destroy(void *obj)
 	base_unref(d->dest.tls);
 	forget_text(d);
 	free(d->ack_body);
+	sipua_login_free(d->login);
 	su_home_deinit(d->home);
 }
 
@@ -302,6 +303,35 @@ void sipua_dialog_pin(struct sipua_dialog *d, const struct sipua_dest *dest)
 	d->pinned = dest != NULL;
 	if (dest)
 		set_dest(d, dest);
+}
+
+void sipua_dialog_set_nat(struct sipua_dialog *d, bool on)
+{
+	d->nat = on;
+}
+
+bool sipua_dialog_has_peer(const struct sipua_dialog *d)
+{
+	return d->remote->a_tag != NULL;
+}
+
+static bool tag_eq(const char *tag, struct slice other)
+{
+	return tag && slice_eq_nocase(slice_str(tag), other);
+}
+
+void *sipua_dialog_owner(const struct sipua *ua, const struct sipua_dialog_ops *ops, struct slice call_id, struct slice local_tag, struct slice remote_tag)
+{
+	uint32_t key = base_hash_bytes(call_id.p, call_id.n, 0);
+	struct hash_node *n = base_hash_find(&ua->by_callid, key);
+
+	for (; n; n = n->next) {
+		struct sipua_dialog *d = container_of(n, struct sipua_dialog, by_callid);
+		if (n->key == key && d->ops == ops && slice_eq(slice_str(d->call_id->i_id), call_id) && tag_eq(d->local->a_tag, local_tag) &&
+		    tag_eq(d->remote->a_tag, remote_tag))
+			return d->arg;
+	}
+	return NULL;
 }
 
 /* the dialog that a 2xx has made, if nobody wants it: only to say ACK and BYE in it */

@@ -47,6 +47,31 @@ static int put_dup(struct sipua_msg *m, const void *header)
 	return header ? put(m, msg_header_dup_one(msg_home(m->msg), header)) : 0;
 }
 
+struct sipua_msg *sipua_msg_dup(const struct sipua_msg *m)
+{
+	struct sipua_msg *copy = base_alloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	*copy = *m;
+	if (copy->dialog)
+		base_ref(copy->dialog);
+	copy->msg = msg_dup(m->msg);
+	copy->sip = copy->msg ? sip_object(copy->msg) : NULL;
+	if (copy->sip)
+		return copy;
+	sipua_msg_free(copy);
+	return NULL;
+}
+
+int sipua_msg_reliable(struct sipua_msg *m, uint32_t rseq)
+{
+	/* a parsed header: the library takes a response without one in its own hands where the request requires 100rel */
+	int err = put(m, sip_rseq_format(msg_home(m->msg), "%u", rseq));
+
+	return err ? err : sipua_msg_add(m, "Require", SLICE("100rel"));
+}
+
 const struct wire_sip *sipua_msg_sip(const struct sipua_msg *m)
 {
 	return sipua_wire(m->sip);

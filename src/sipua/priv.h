@@ -128,6 +128,8 @@ struct sipua_dialog {
 	struct slice t_local, t_remote, t_target, t_route;
 	char *ack_body;            /* answer that our ACK carried: it goes into a repeated ACK too */
 	size_t ack_len;
+	struct sipua_login *login; /* credentials, or NULL */
+	bool nat;
 };
 
 struct sipua_cli {
@@ -140,6 +142,9 @@ struct sipua_cli {
 	uint32_t cseq;
 	char branch[SIPUA_BRANCH_SIZE];
 	char *reason;              /* headers of the CANCEL */
+	msg_t *again;              /* the request without credentials, where the dialog has some */
+	unsigned tries;
+	bool answered;             /* a challenge of this request was */
 	struct list_node link;
 	struct hash_node by_branch;
 	struct loop_timer give_up; /* CANCEL sent, no final answer */
@@ -196,6 +201,19 @@ int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct s
 void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE]);
 /** A 2xx of an INVITE of ours with another To tag than the first. */
 void sipua_fork_2xx(struct sipua *ua, msg_t *msg);
+
+/** The same request with other headers: next CSeq, another branch. False: it could not be sent; msg is consumed. */
+bool sipua_cli_resend(struct sipua_cli *c, msg_t *msg, sip_t *sip);
+
+/* auth.c */
+struct sipua_login;
+void sipua_login_free(struct sipua_login *l);
+/** Credentials for a nonce that is known, before it is asked for. */
+void sipua_auth_known(struct sipua_dialog *d, msg_t *msg, sip_t *sip);
+/** Those of the INVITE, for its ACK. */
+int sipua_auth_ack(struct sipua_dialog *d, struct sipua_msg *m);
+/** A 401 or 407: true where the request went again. */
+bool sipua_auth_again(struct sipua_cli *c, const sip_t *sip);
 
 /** A 2xx of an INVITE ends the client transaction at once (RFC 3261 17.1.1.2); true where it was one, and is dealt with. */
 bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip);

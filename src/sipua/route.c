@@ -165,6 +165,32 @@ static bool dest_of_url(struct sipua_dialog *d, const url_t *url, struct sipua_d
 	return true;
 }
 
+/** Not to be reached from outside of its own network (RFC 1918, 6598, 3927, 4193, 4291). */
+static bool is_private(const url_t *url)
+{
+	static const struct { const char *net; unsigned bits; } nets[] = {
+		{ "10.0.0.0", 8 }, { "172.16.0.0", 12 }, { "192.168.0.0", 16 }, { "100.64.0.0", 10 }, { "169.254.0.0", 16 }, { "fc00::", 7 }, { "fe80::", 10 },
+	};
+	union base_addr a, net;
+
+	if (!url->url_host || base_addr_parse(slice_str(url->url_host), 0, &a))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
+		if (!base_addr_parse(slice_str(nets[i].net), 0, &net) && base_addr_in_net(&a, &net, nets[i].bits))
+			return true;
+	return false;
+}
+
+/** A private Contact of a peer that speaks from another address: it is behind a NAT, and so is its Contact. */
+static bool is_behind_nat(const struct sipua_dialog *d)
+{
+	union base_addr a;
+
+	if (!d->nat || d->route || !d->target || !is_private(d->target))
+		return false;
+	return base_addr_parse(slice_str(d->target->url_host), 0, &a) || !base_addr_same_host(&a, &d->dest.addr);
+}
+
 int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct sipua_way *ret)
 {
 	struct sipua_dest found = { 0 };
@@ -178,7 +204,7 @@ int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct s
 		ret->ident = NULL;
 		return 0;
 	}
-	if (!d->pinned && url && dest_of_url(d, url, &found))
+	if (!d->pinned && !is_behind_nat(d) && url && dest_of_url(d, url, &found))
 		return way_to(d->ua, &found, ret);
 	return way_to(d->ua, &d->dest, ret);
 }
