@@ -112,9 +112,42 @@ static void put_when(struct rule_out *o, const struct spec *s, const char *more)
 	rule_out_free(&c);
 }
 
+/** A text of Cisco's as a string: \" is a quote, \ before another sign stands for itself. */
 static void quoted(struct rule_out *o, struct slice s)
 {
-	rule_print_string(o, s);
+	struct rule_out t = { 0 };
+
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] != '\\' || i + 1 == s.n || s.p[i + 1] != '"')
+			rule_out_slice(&t, (struct slice){ s.p + i, 1 });
+	rule_print_string(o, (struct slice){ t.p ? t.p : "", t.n });
+	rule_out_free(&t);
+}
+
+/** Is there a back-reference, a variable, or a sign that begins a piece of ours? */
+static bool has_reference(struct slice s)
+{
+	for (size_t i = 0; i + 1 < s.n; i++)
+		if ((s.p[i] == '\\' && s.p[i + 1] != '"') || s.p[i] == '$')
+			return true;
+	return false;
+}
+
+/** `Retry-After: 5`: headers that are numbers. */
+static bool add_number(struct import *x, const struct spec *s, struct slice value)
+{
+	uint64_t n;
+
+	for (size_t i = 0; i < rule_fields_count; i++) {
+		const struct rule_field *f = &rule_fields[i];
+
+		if (f->kind != RULE_K_NUMBER || !slice_eq_nocase(slice_str(f->header), rule_header_long(s->header)) || slice_u64(value, UINT32_MAX, &n))
+			continue;
+		put_when(&x->rules, s, "");
+		rule_out_add(&x->rules, "default %s %u\n", f->name, (unsigned)n);
+		return true;
+	}
+	return false;
 }
 
 /** Name of the field that a header is written by: `subject`, `header["X"]`, `allow`. */
@@ -197,13 +230,15 @@ static bool is_everything(struct slice header, struct slice pattern)
 static bool import_add(struct import *x, const struct spec *s, struct slice line)
 {
 	struct slice value = value_of(s->header, s->one);
-	char field[96];
+	char field[96] = "";
 	bool list;
 
+	if (add_number(x, s, value_of(s->header, s->one)))
+		return true;
 	if (!field_of(s->header, field, sizeof field, &list) && !starts(s->header, "P-Asserted") && !starts(s->header, "Diversion") && !starts(s->header, "Remote-Party"))
 		return lose(x, line, "this header is Postern's own");
-	if (memchr(value.p, '\\', value.n))
-		return lose(x, line, "a back-reference in add");
+	if (has_reference(value))
+		return lose(x, line, "a back-reference or variable in add");
 	put_when(&x->rules, s, "");
 	if (starts(s->header, "P-Asserted") || starts(s->header, "Diversion") || starts(s->header, "Remote-Party"))
 		rule_out_add(&x->rules, "add %s ", starts(s->header, "P-") ? "p-asserted-identity" : starts(s->header, "D") ? "diversion" : "remote-party-id");
@@ -216,7 +251,7 @@ static bool import_add(struct import *x, const struct spec *s, struct slice line
 
 static bool import_remove(struct import *x, const struct spec *s, struct slice line)
 {
-	static const char *const whole[] = { "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Diversion", "Referred-By", "Refer-To", "Session-Expires", "Min-SE", "Retry-After", NULL };
+	static const char *const whole[] = { "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Diversion", "Referred-By", "Refer-To", "Session-Expires", "Min-SE", "Retry-After", "Reason", NULL };
 	char field[96] = "";
 	struct text t = text_on(field, sizeof field);
 	bool list = false;
@@ -412,6 +447,9 @@ static bool modify_addr(struct import *x, const struct spec *s, const char *fiel
 	}
 	if (!strcmp(field, "from") || !strcmp(field, "to") || !strcmp(field, "contact"))
 		return lose(x, line, "an expression over the whole address; write it by .user, .host, .display or .params");
+	for (size_t i = 0; i + 3 <= s->one.n && !strcmp(field, "ruri"); i++)
+		if (starts((struct slice){ s->one.p + i, s->one.n - i }, " SIP/"))
+			return lose(x, line, "an expression over the version of the request line");
 	return modify_part(x, s, field, line, value_of(s->header, s->one), value_of(s->header, s->two));
 }
 

@@ -372,6 +372,8 @@ static int run_edit(struct rule_eval *e, struct edit *x)
 		err = emit_media(x, s, &s->media[i]);
 	if (!err && x->out.failed)
 		err = -ENOMEM;
+	/* lines in the place of the same ones */
+	x->changed = x->changed && !slice_eq(s->text, (struct slice){ x->out.p, x->out.n });
 	if (!err && x->changed)
 		err = e->ops->set_body(e->m, (struct slice){ x->out.p, x->out.n });
 	if (!err && x->changed) {
