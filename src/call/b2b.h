@@ -19,9 +19,9 @@ struct call;
 /** A description that was sent or received: text of our own, with its media refs beside. */
 struct call_text { char *p; size_t n; };
 
-struct call_stream {
 #define CALL_ALLOW_OTHER 8
 
+struct call_stream {
 	struct media_ref ref;
 	union base_addr addr;          /* our RTP address on this leg */
 	bool mux;                      /* RTCP on the RTP port, agreed */
@@ -43,6 +43,9 @@ struct call_leg {
 	uint64_t shown;                /* call_sdp_mark of the description that was sent last, whatever became of it */
 	uint32_t allow;                /* methods of the peer's latest Allow */
 	bool allow_seen;
+	uint32_t allow_other[CALL_ALLOW_OTHER]; /* hashes of methods in it that we do not know; 0: none */
+	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
+	bool no_reliable;              /* our INVITE must not ask for reliable responses */
 	struct sipua_cli *bye;         /* our BYE, unanswered */
 	struct loop_timer bye_timer;   /* then it goes through another target */
 	bool bye_again;                /* it did */
@@ -56,9 +59,6 @@ struct call_leg {
 /**
  * A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call;
  * others (INFO) beside it. state machine: exchange.c.
-	uint32_t allow_other[CALL_ALLOW_OTHER]; /* hashes of methods in it that we do not know; 0: none */
-	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
-	bool no_reliable;              /* our INVITE must not ask for reliable responses */
  */
 enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
 struct call_exchange {
@@ -79,6 +79,7 @@ struct call_exchange {
 	struct loop_timer silent;      /* then the request goes through another target, once */
 	bool elsewhere;                /* it did */
 	struct list_node node;         /* in call->others */
+	struct call_reliable *reliable;/* of an INVITE, or NULL */
 };
 
 /** A target that was tried, for the CDR. */
@@ -97,7 +98,6 @@ struct call {
 	struct list_node others;       /* exchanges without offer/answer */
 	char *from, *to, *route;       /* as shown */
 	int64_t start_ms, ringing_ms, answer_ms, end_ms;
-	struct call_reliable *reliable;/* of an INVITE, or NULL */
 	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
 	uint32_t secret_slot;          /* of the descriptions with their keys, where there are any; CALL_NO_SLOT */
 	struct loop_timer no_answer;
@@ -108,6 +108,7 @@ struct call {
 	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */
 	char why[64];
 	bool counted;                  /* in the live figures of its trunks */
+	bool apart;                    /* no call: apart.c */
 	bool cdr_done;
 };
 #define CALL_NO_SLOT UINT32_MAX
@@ -120,6 +121,8 @@ struct call_engine {
 	struct peer_plane *plane;
 	struct list_node calls;
 	unsigned ncalls;
+	struct list_node aparts;       /* requests and subscriptions outside of calls */
+	unsigned naparts;
 	uint64_t serial;
 	/* admission */
 	double cps_tokens;
@@ -129,7 +132,6 @@ struct call_engine {
 	void *drain_arg;
 	struct loop_timer drain_timer, tick;
 	struct mono quiet_since;
-	bool apart;                    /* no call: apart.c */
 	bool trimmed;
 };
 
@@ -139,29 +141,6 @@ void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struc
 /** Option tags that we understand in Require today. */
 extern const char *const call_known_options[];
 
-/* setup.c */
-void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
-extern const struct sipua_srv_ops call_invite_srv_ops;
-	struct list_node aparts;       /* requests and subscriptions outside of calls */
-	unsigned naparts;
-extern const struct sipua_cli_ops call_invite_cli_ops;
-
-/** The INVITE to leg B's target. 0, a status that refuses the call whatever the target, or -1: not this target. */
-int call_setup_invite(struct call_exchange *x);
-const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t);
-
-/* hunt.c */
-int call_hunt_new(struct call *c, const struct peer_dest *d);
-/** Is there any way at all, or may there be one in a moment? */
-bool call_hunt_can(const struct call *c);
-/** Try the first way, or wait for names; what fails at once is answered to the caller, and the call may be gone. */
-void call_hunt_start(struct call_exchange *x);
-/** The target's first response of any kind, and a later final one. True for the first. */
-bool call_hunt_heard(struct call_exchange *x, int status);
-/** A final failure came. True: taken care of, the call goes on elsewhere (or is gone); false: it is the caller's, *status as he gets it. */
-bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_sip *resp);
-/** The caller's answer is known: no more targets. */
-void call_hunt_end(struct call *c);
 /* apart.c */
 /** A request outside of dialogs that is no call: to where its route says. */
 void call_apart_request(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
@@ -195,13 +174,34 @@ int call_transfer_check(struct call_engine *e, const struct wire_sip *sip);
 int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
 int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
 
-/** What became of the target tried last. */
+/* setup.c */
 #define CALL_ADDRESS_MAX 2048
 struct call_addresses { char from[CALL_ADDRESS_MAX], to[CALL_ADDRESS_MAX], ruri[CALL_ADDRESS_MAX]; };
 /** From, To and Request-URI of what goes to that target (design.md section 4, 'What goes out'). ERR_FULL */
 int call_setup_addresses(const struct call_leg *b, const struct peer_target *t, const struct wire_sip *sip, struct call_addresses *ret);
 /** What the trunk says of its dialogs: credentials, NAT. */
 void call_setup_dialog(struct call_leg *leg);
+void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from);
+extern const struct sipua_srv_ops call_invite_srv_ops;
+extern const struct sipua_cli_ops call_invite_cli_ops;
+
+/** The INVITE to leg B's target. 0, a status that refuses the call whatever the target, or -1: not this target. */
+int call_setup_invite(struct call_exchange *x);
+const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t);
+
+/* hunt.c */
+int call_hunt_new(struct call *c, const struct peer_dest *d);
+/** Is there any way at all, or may there be one in a moment? */
+bool call_hunt_can(const struct call *c);
+/** Try the first way, or wait for names; what fails at once is answered to the caller, and the call may be gone. */
+void call_hunt_start(struct call_exchange *x);
+/** The target's first response of any kind, and a later final one. True for the first. */
+bool call_hunt_heard(struct call_exchange *x, int status);
+/** A final failure came. True: taken care of, the call goes on elsewhere (or is gone); false: it is the caller's, *status as he gets it. */
+bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_sip *resp);
+/** The caller's answer is known: no more targets. */
+void call_hunt_end(struct call *c);
+/** What became of the target tried last. */
 void call_hunt_note(struct call *c, int status, const char *why);
 int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct peer_target *g, int64_t at_ms);
 
@@ -295,6 +295,8 @@ bool call_headers_hide(struct text *t, struct slice name, struct slice value, st
 struct call *call_new(struct call_engine *e, struct peer_set *peers);
 void call_free(struct call *c);
 void call_leg_allow(struct call_leg *l, const struct wire_sip *sip);
+/** Did the peer's latest Allow list this method, known or not? */
+bool call_leg_allows(const struct call_leg *l, struct slice method);
 struct keys_tls;
 /** TLS profile by id, as given by the engine's owner; NULL: the listener's own. */
 struct keys_tls *call_engine_tls(struct call_engine *e, const char *id);
@@ -318,8 +320,6 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 void call_finish(struct call *c, const char *cause, const char *by, int status);
 
 /* cdr.c */
-/** Did the peer's latest Allow list this method, known or not? */
-bool call_leg_allows(const struct call_leg *l, struct slice method);
 void call_cdr(struct call *c);
 
 #endif
