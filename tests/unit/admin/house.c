@@ -244,7 +244,7 @@ void house_call(struct house *h, const char *id, const char *from, const char *t
 	slice_copy(r.id, sizeof r.id, slice_str(id));
 	r.leg[0] = (struct call_record_leg){ .trunk = SLICE("pbx"), .realm = SLICE("core"), .call_id = SLICE("A-side@x"), .local = SLICE("<sip:b@x>"), .remote = SLICE("<sip:a@x>"),
 		.target = SLICE("sip:a@127.0.0.1:5070"), .uas = 1,
-		.sdp_in = SLICE("v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"), .nstreams = 1, .stream = { { 3, 9 } } };
+		.sdp_in = SLICE("v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"), .nstreams = 1, .stream = { { .slot = 3, .gen = 9 } } };
 	r.leg[1] = (struct call_record_leg){ .trunk = SLICE("carrier"), .realm = SLICE("core"), .call_id = SLICE("B-side@x"), .target = SLICE("sip:b\xff@127.0.0.1:5071"),
 		.timer_s = 1800, .timer_role = 1, .timer_deadline_ms = base_wall_ms() };
 	assert_int_equal(call_store_add(h->cs, &slot), 0);
