@@ -25,10 +25,10 @@ enum sipua_transport { SIPUA_UDP, SIPUA_TCP, SIPUA_TLS };
 const char *sipua_transport_name(enum sipua_transport t);  /* "udp" ... */
 
 struct sipua_listener {
-	const char *id;                /* borrowed for the agent's life */
+	const char *id;                /* copied */
 	enum sipua_transport transport;
 	union base_addr addr;
-	int fd;                        /* bound (UDP) or listening socket handed over; the agent works on a duplicate */
+	int fd;                        /* -1: this number is nobody's; bound (UDP) or listening socket handed over; the agent works on a duplicate */
 	const char *advertise;         /* host or host:port for Via and Contact, NULL = the address */
 	struct keys_tls *tls;          /* TLS: server side, and outgoing connections that name none; referenced */
 };
@@ -77,6 +77,19 @@ struct sipua_handlers {
 int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
 	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
 void sipua_free(struct sipua *ua);
+/**
+ * Open a listener under a number that none has yet, or take one up again that was removed and is not closed (fd is left alone then).
+ * Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied.
+ */
+#define SIPUA_LISTENERS 256
+int sipua_listener_add(struct sipua *ua, unsigned number, const struct sipua_listener *l);
+/** Other texts or TLS profile for one that stays. */
+int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_listener *l);
+/**
+ * No new dialogs by it. TCP and TLS take no new connections from now on, those that are there go on; UDP is closed when no dialog and no
+ * transaction uses it any more.
+ */
+void sipua_listener_remove(struct sipua *ua, unsigned number);
 /** Runs a canned exchange over loopback and checks that every override was hit; ERR_WRONGSTATE with `why` where one was not. */
 int sipua_guard_selftest(char why[static 256]);
 /** "host:port" that we advertise for a listener (Via, Contact, From). Borrowed. */

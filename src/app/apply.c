@@ -100,36 +100,26 @@ static void tell_fixed(const struct conf_doc *was, const struct conf_doc *doc, s
 		conf_warn(notes, "/system/media_process", "media takes it up when it starts next");
 }
 
-static bool same_ports(const struct peer_realm_conf *a, const struct peer_realm_conf *b)
+static bool same_text(const char *a, const char *b)
 {
-	const char *x = a->ports.address ? a->ports.address : "", *y = b->ports.address ? b->ports.address : "";
-	const char *x6 = a->ports.address6 ? a->ports.address6 : "", *y6 = b->ports.address6 ? b->ports.address6 : "";
-
-	return strcmp(a->id, b->id) == 0 && strcmp(x, y) == 0 && strcmp(x6, y6) == 0 && a->ports.port_min == b->ports.port_min &&
-		a->ports.port_max == b->ports.port_max;
+	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* Sockets that are open stay as they are in this build: the place of a realm and of a listener is its number elsewhere. */
-static void check_sockets(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
+/* Media ports are opened at a start: those of a realm that is new or moved are missing until then. */
+static void tell_realms(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
 {
-	size_t n = 0, m = 0;
-	const void *const *a = conf_objects(was, &peer_schema_listeners, &n), *const *b = conf_objects(doc, &peer_schema_listeners, &m);
-	bool same = n == m;
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &peer_schema_realms, &n);
+	char buf[128];
 
-	for (size_t i = 0; same && i < n; i++) {
-		const struct peer_listener_conf *x = a[i], *y = b[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct peer_realm_conf *b = obj[i], *a = conf_find(was, &peer_schema_realms, b->id);
 
-		same = strcmp(x->id, y->id) == 0 && x->transport == y->transport && x->port == y->port && strcmp(x->address, y->address) == 0;
+		if (a && same_text(a->ports.address, b->ports.address) && same_text(a->ports.address6, b->ports.address6) && a->ports.port_min == b->ports.port_min &&
+		    a->ports.port_max == b->ports.port_max)
+			continue;
+		conf_warn(notes, conf_pointer(doc, &peer_schema_realms, b, buf), "its media ports are opened at the next start: until then calls have %s", a ? "the former ones" : "none");
 	}
-	if (!same)
-		conf_error(notes, "/listeners", "listeners are opened and closed at a start: this one runs with those that it has");
-	a = conf_objects(was, &peer_schema_realms, &n);
-	b = conf_objects(doc, &peer_schema_realms, &m);
-	same = n <= m;
-	for (size_t i = 0; same && i < n; i++)
-		same = same_ports(a[i], b[i]);
-	if (!same)
-		conf_error(notes, "/realms", "media ports are opened and closed at a start: this one runs with those that it has");
 }
 
 /* The files that the document names: those that came with it, else the state folder's. */
@@ -145,7 +135,7 @@ static int complete(const struct super *s, const struct app_bundle *want, struct
 }
 
 /* Check all; on success the bundle with its files and the document are the caller's. */
-static int check(struct super *s, struct app_order *o, struct app_bundle **ret, struct conf_doc **ret_doc)
+static int check(struct super *s, struct app_order *o, struct app_bundle **ret, struct conf_doc **ret_doc, struct app_layout *ret_layout)
 {
 	struct app_checked c = { 0 };
 	struct app_bundle *full = NULL;
@@ -161,11 +151,10 @@ static int check(struct super *s, struct app_order *o, struct app_bundle **ret, 
 	if (!err)
 		err = app_check_bundle(full, o->notes, &c);
 	if (!err)
-		check_sockets(s->doc, c.doc, o->notes);
-	if (!err && conf_errors_count(o->notes))
-		err = ERR_CONFIG;
+		err = app_numbers_plan(&s->numbers, c.doc, o->notes, ret_layout);
 	if (!err) {
 		tell_fixed(s->doc, c.doc, o->notes);
+		tell_realms(s->doc, c.doc, o->notes);
 		*ret = base_ref(full);
 		*ret_doc = base_ref(c.doc);
 	}
@@ -178,12 +167,13 @@ static void begin(struct super *s, struct app_order *o)
 {
 	struct app_bundle *next = NULL;
 	struct conf_doc *doc = NULL;
-	int err = o->base == s->bundle->revision ? check(s, o, &next, &doc) : ERR_GONE;
+	struct app_layout layout;
+	int err = o->base == s->bundle->revision ? check(s, o, &next, &doc, &layout) : ERR_GONE;
 
 	if (err)
 		app_apply_answer(s, o, err, err == ERR_CONFIG ? NULL : base_strerror(err));
 	else
-		app_revise_begin(s, next, doc, o);
+		app_revise_begin(s, next, doc, &layout, o);
 }
 
 static void turn(void *arg)

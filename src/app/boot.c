@@ -51,6 +51,7 @@ int app_setup_print(const struct app_setup *s, void *buf, size_t size)
 	wr_slice(&w, s->token_hash);
 	wr_slice(&w, s->api_tls);
 	tags_print(&w, s->tag, s->ntags);
+	wr_bytes(&w, s->number, s->ntags);
 	return done(&w);
 }
 
@@ -58,6 +59,7 @@ int app_setup_parse(struct slice body, struct app_setup *ret)
 {
 	struct reader r = reader_on(body.p, body.n);
 	struct app_setup s = { 0 };
+	struct slice number;
 
 	s.level = rd_u8(&r);
 	s.max_calls = rd_u32(&r);
@@ -68,6 +70,9 @@ int app_setup_parse(struct slice body, struct app_setup *ret)
 	s.token_hash = rd_slice(&r);
 	s.api_tls = rd_slice(&r);
 	tags_parse(&r, s.tag, APP_BOOT_FDS, &s.ntags);
+	number = rd_bytes(&r, s.ntags);
+	if (!r.bad)
+		memcpy(s.number, number.p, number.n);
 	if (r.bad || r.p != r.end || s.level > BASE_DEBUG)
 		return ERR_PROTO;
 	*ret = s;
@@ -173,5 +178,31 @@ int app_apply_parse(struct slice body, struct app_apply *ret)
 	if (r.bad || r.p != r.end)
 		return ERR_PROTO;
 	*ret = a;
+	return 0;
+}
+
+int app_prepare_print(const struct app_prepare *p, void *buf, size_t size)
+{
+	struct writer w = writer_on(buf, size);
+
+	wr_u32(&w, p->transaction);
+	wr_slice(&w, p->listener);
+	wr_slice(&w, p->realm);
+	wr_slice(&w, p->fresh);
+	return done(&w);
+}
+
+int app_prepare_parse(struct slice body, struct app_prepare *ret)
+{
+	struct reader r = reader_on(body.p, body.n);
+	struct app_prepare p = { 0 };
+
+	p.transaction = rd_u32(&r);
+	p.listener = rd_slice(&r);
+	p.realm = rd_slice(&r);
+	p.fresh = rd_slice(&r);
+	if (r.bad || r.p != r.end || p.realm.n % sizeof(uint16_t))
+		return ERR_PROTO;
+	*ret = p;
 	return 0;
 }

@@ -19,7 +19,7 @@ enum app_boot_msg {
 	/* supervisor -> role */
 	APP_BOOT_SETUP = 1,  /* struct app_setup, descriptors as its tags say */
 	APP_BOOT_SOCKETS,    /* u32 count, u32 place[]; one descriptor each: media sockets by their place in the map */
-	APP_BOOT_PREPARE,    /* u32 transaction; snapshot */
+	APP_BOOT_PREPARE,    /* struct app_prepare; snapshot, listeners that the role has not got yet */
 	APP_BOOT_COMMIT,     /* u32 transaction, u64 revision */
 	APP_BOOT_ABORT,      /* u32 transaction */
 	APP_BOOT_GO,         /* struct app_go; channels to other roles */
@@ -45,7 +45,7 @@ enum app_boot_msg {
 enum app_fd_tag {
 	APP_FD_CALLS, APP_FD_STREAMS, APP_FD_ADMIN, APP_FD_RECORDS, APP_FD_EVENTS, APP_FD_KEYS, APP_FD_SECRETS,  /* state memory */
 	APP_FD_MAP,          /* port map (blob) */
-	APP_FD_LISTENER,     /* SIP listeners in the document's order */
+	APP_FD_LISTENER,     /* SIP listeners by their number, the empty ones left out */
 	APP_FD_HTTP, APP_FD_CONTROL,
 	APP_FD_CHAN_MEDIA,   /* engine's end */
 	APP_FD_CHAN_ADMIN,   /* engine's end */
@@ -67,6 +67,15 @@ struct app_setup {
 	struct slice api_tls;              /* admin: TLS profile of the API or empty */
 	uint32_t ntags;
 	uint8_t tag[APP_BOOT_FDS];         /* of the message's descriptors, in order */
+	uint8_t number[APP_BOOT_FDS];      /* of those that are listeners */
+};
+
+/** A revision on its way into a role. */
+struct app_prepare {
+	uint32_t transaction;
+	struct slice listener;             /* number of each listener of the document: bytes */
+	struct slice realm;                /* number of each realm: u16, as they stand in memory */
+	struct slice fresh;                /* numbers of the listeners that come with this message */
 };
 
 struct app_go {
@@ -100,12 +109,14 @@ struct app_health {
 int app_setup_print(const struct app_setup *s, void *buf, size_t size);
 int app_go_print(const struct app_go *g, void *buf, size_t size);
 int app_health_print(const struct app_health *h, void *buf, size_t size);
+int app_prepare_print(const struct app_prepare *p, void *buf, size_t size);
 int app_apply_print(const struct app_apply *a, void *buf, size_t size);
 void app_terms_put(struct writer *w, const struct app_terms *t);
 /** Parse; slices borrow the body. ERR_PROTO. */
 int app_setup_parse(struct slice body, struct app_setup *ret);
 int app_go_parse(struct slice body, struct app_go *ret);
 int app_health_parse(struct slice body, struct app_health *ret);
+int app_prepare_parse(struct slice body, struct app_prepare *ret);
 int app_apply_parse(struct slice body, struct app_apply *ret);
 void app_terms_take(struct reader *r, struct app_terms *ret);
 

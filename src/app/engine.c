@@ -76,8 +76,62 @@ static int tls_init(const struct app_revision *rev, char why[static 256], struct
 	return err;
 }
 
+static void listener_of(const struct role *r, const struct app_revision *rev, const struct engine_tls *tls, size_t i, struct sipua_listener *ret)
+{
+	size_t n = 0, ntls = 0;
+	const struct peer_listener_conf *c = conf_objects(rev->doc, &peer_schema_listeners, &n)[i];
+	const void *const *profile = conf_objects(rev->doc, &keys_schema_tls_profiles, &ntls);
+
+	*ret = (struct sipua_listener){ .id = c->id, .transport = (enum sipua_transport)c->transport, .fd = r->listener[rev->layout.listener[i]], .advertise = c->advertise };
+	base_addr_parse(slice_str(c->address), (uint16_t)c->port, &ret->addr);
+	for (size_t k = 0; c->tls && k < ntls; k++)
+		if (strcmp(((const struct keys_tls_conf *)profile[k])->id, c->tls) == 0)
+			ret->tls = tls->v[k];
+}
+
+/* Listeners of the next revision that are not open yet. Until it is in force nobody has a trunk there. */
+static int listeners_open(struct role *r, char why[static 256])
+{
+	struct sipua_listener l;
+	int err;
+
+	for (size_t i = 0; i < r->next.layout.nlisteners; i++) {
+		if (app_layout_has(&r->now.layout, r->next.layout.listener[i]))
+			continue;
+		listener_of(r, &r->next, &engine.next_tls, i, &l);
+		err = sipua_listener_add(engine.ua, r->next.layout.listener[i], &l);
+		if (err) {
+			snprintf(why, 256, "/listeners/%zu: the SIP agent cannot take it over: %s", i, base_strerror(err));
+			return ERR_CONFIG;
+		}
+	}
+	return 0;
+}
+
+/* Back to those of the revision in force. */
+static void listeners_shut(const struct app_layout *keep)
+{
+	for (unsigned i = 0; i < APP_LISTENERS; i++)
+		if (!app_layout_has(keep, i))
+			sipua_listener_remove(engine.ua, i);
+}
+
+static void listeners_commit(struct role *r)
+{
+	struct sipua_listener l;
+
+	for (size_t i = 0; i < r->now.layout.nlisteners; i++) {
+		listener_of(r, &r->now, &engine.tls, i, &l);
+		if (sipua_listener_change(engine.ua, r->now.layout.listener[i], &l))
+			base_log(BASE_ERROR, "engine", "listener %s keeps its former name", l.id);
+	}
+	listeners_shut(&r->now.layout);
+}
+
 static void engine_abort(struct role *r)
 {
+	if (engine.ua)
+		listeners_shut(&r->now.layout);
 	tls_fini(&engine.next_tls);
 	engine.next_peers = base_unref(engine.next_peers);
 }
@@ -87,7 +141,9 @@ static int engine_prepare(struct role *r, char why[static 256])
 	int err = tls_init(&r->next, why, &engine.next_tls);
 
 	if (!err)
-		err = peer_set_new(r->next.doc, &engine.next_peers);
+		err = peer_set_new_numbered(r->next.doc, &(struct peer_numbers){ r->next.layout.listener, r->next.layout.realm }, &engine.next_peers);
+	if (!err && engine.ua)
+		err = listeners_open(r, why);
 	if (err)
 		engine_abort(r);
 	return err;
@@ -124,6 +180,8 @@ static void engine_commit(struct role *r)
 	engine.next_peers = NULL;
 	if (engine.calls)
 		call_engine_set_peers(engine.calls, engine.peers);
+	if (engine.ua)
+		listeners_commit(r);
 }
 
 static struct keys_tls *tls_find(void *arg, const char *id)
@@ -194,18 +252,13 @@ static int start_agent(struct role *r)
 	struct sipua_listener *l;
 	int err;
 
-	if (n != r->nlisteners)
-		return ERR_WRONGSTATE;
 	l = calloc(n ? n : 1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const struct peer_listener_conf *c = peer_listener_at(engine.peers, (unsigned)i);
-
-		l[i] = (struct sipua_listener){ .id = c->id, .transport = (enum sipua_transport)c->transport, .fd = r->listener[i],
-			.advertise = c->advertise, .tls = c->tls ? tls_find(NULL, c->tls) : NULL };
-		base_addr_parse(slice_str(c->address), (uint16_t)c->port, &l[i].addr);
-	}
+	for (size_t i = 0; i < n; i++)
+		l[i].fd = -1;
+	for (size_t i = 0; i < r->now.layout.nlisteners; i++)
+		listener_of(r, &r->now, &engine.tls, i, &l[r->now.layout.listener[i]]);
 	err = sipua_new(r->loop, l, n, sys->user_agent, &caps, call_engine_handlers(), engine.calls, &bad, &engine.ua);
 	if (err)
 		base_log(BASE_ERROR, "engine", "listener %s cannot be taken over error=\"%s\"", bad < n ? l[bad].id : "?", base_strerror(err));

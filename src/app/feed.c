@@ -14,7 +14,7 @@
 #define PORTION LOOP_CHAN_FDS
 #define SETUP_BYTES 8192
 
-struct handout { int fd[APP_BOOT_FDS]; uint8_t tag[APP_BOOT_FDS]; uint32_t n; };
+struct handout { int fd[APP_BOOT_FDS]; uint8_t tag[APP_BOOT_FDS], number[APP_BOOT_FDS]; uint32_t n; };
 
 static void hand(struct handout *h, enum app_fd_tag tag, int fd)
 {
@@ -35,8 +35,10 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 		hand(h, (enum app_fd_tag)tag, app_memory_fd(&s->p->memory, role, (enum app_fd_tag)tag));
 	if (role != APP_ADMIN)
 		hand(h, APP_FD_MAP, s->p->memory.map);
-	for (size_t i = 0; role == APP_ENGINE && i < so->nlisteners; i++)
-		hand(h, APP_FD_LISTENER, so->listener[i]);
+	for (size_t i = 0; role == APP_ENGINE && i < s->numbers.nlisteners; i++) {
+		h->number[h->n] = (uint8_t)i;
+		hand(h, APP_FD_LISTENER, s->numbers.listener[i].fd);
+	}
 	if (role == APP_ADMIN) {
 		hand(h, APP_FD_HTTP, so->http);
 		hand(h, APP_FD_CONTROL, so->control);
@@ -77,6 +79,9 @@ int app_feed_setup(struct child *c)
 	gather(s, role, &h);
 	setup.ntags = h.n;
 	memcpy(setup.tag, h.tag, h.n);
+	memcpy(setup.number, h.number, h.n);
+	for (size_t i = 0; i < s->numbers.nlisteners; i++)
+		c->has[i] = s->numbers.listener[i].fd >= 0;
 	n = app_setup_print(&setup, buf, sizeof(buf));
 	if (n < 0)
 		return n;
@@ -93,7 +98,7 @@ int app_feed_sockets(struct child *c)
 	int err;
 
 	if (n == 0)
-		return app_feed_prepare(c, s->seq, s->full, s->bare);
+		return app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
 	wr_u32(&w, n);
 	for (uint32_t i = 0; i < n; i++)
 		wr_u32(&w, c->sockets_sent + i);
@@ -131,14 +136,38 @@ int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, i
 	return err;
 }
 
-int app_feed_prepare(struct child *c, uint32_t transaction, int full, int bare)
+/* Listeners that were opened since it was born. */
+static size_t fresh_ones(struct child *c, const struct app_layout *l, uint8_t *number, int *fd)
 {
-	uint8_t body[4];
-	struct writer w = writer_on(body, sizeof(body));
+	const struct app_numbers *nb = &c->seat->super->numbers;
+	size_t n = 0;
 
-	wr_u32(&w, transaction);
+	for (size_t i = 0; c->seat->role == APP_ENGINE && i < l->nlisteners; i++) {
+		uint8_t at = l->listener[i];
+
+		if (c->has[at] || nb->listener[at].fd < 0)
+			continue;
+		c->has[at] = 1;
+		number[n] = at;
+		fd[n++] = nb->listener[at].fd;
+	}
+	return n;
+}
+
+int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_layout *l, int full, int bare)
+{
+	static uint8_t body[LOOP_CHAN_MAX - 64]; /* one thread */
+	uint8_t number[APP_LISTENERS];
+	int fd[APP_LISTENERS + 1] = { c->seat->role == APP_MEDIA ? bare : full };
+	size_t n = fresh_ones(c, l, number, fd + 1);
+	struct app_prepare p = { transaction, { (const char *)l->listener, l->nlisteners }, { (const char *)l->realm, l->nrealms * sizeof(*l->realm) },
+		{ (const char *)number, n } };
+	int bytes = app_prepare_print(&p, body, sizeof(body));
+
+	if (bytes < 0)
+		return bytes;
 	c->asked = transaction;
-	return loop_chan_send(c->chan, APP_BOOT_PREPARE, 0, (struct slice){ (char *)body, 4 }, c->seat->role == APP_MEDIA ? &bare : &full, 1);
+	return loop_chan_send(c->chan, APP_BOOT_PREPARE, 0, (struct slice){ (char *)body, (size_t)bytes }, fd, n + 1);
 }
 
 int app_feed_commit(struct child *c, uint32_t transaction, uint64_t revision)

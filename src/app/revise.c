@@ -30,6 +30,7 @@ void app_revise_fini(struct super *s)
 	close_snapshots(&s->revise);
 	s->revise.next = base_unref(s->revise.next);
 	s->revise.next_doc = base_unref(s->revise.next_doc);
+	app_layout_fini(&s->revise.layout);
 	loop_timer_stop(&s->revise.timer);
 }
 
@@ -66,10 +67,27 @@ static void abort_one(struct child *c)
 	c->voted = 0;
 }
 
+/* What it was given of listeners that are closed again is nothing any more. */
+static void forget_listeners(struct child *c)
+{
+	const struct app_numbers *nb = &c->seat->super->numbers;
+
+	for (size_t i = 0; i < APP_LISTENERS; i++)
+		if (i >= nb->nlisteners || nb->listener[i].fd < 0)
+			c->has[i] = 0;
+}
+
+static void abort_all(struct super *s)
+{
+	app_super_each(s, abort_one);
+	app_numbers_abort(&s->numbers, &s->revise.layout);
+	app_super_each(s, forget_listeners);
+}
+
 static void give_up(struct super *s, int status, const char *why)
 {
 	base_log(BASE_ERROR, "revise", "the new revision is not taken, revision %llu stays in force error=\"%s\"", (unsigned long long)s->bundle->revision, why);
-	app_super_each(s, abort_one);
+	abort_all(s);
 	conclude(s, status, why);
 }
 
@@ -107,7 +125,7 @@ static void commit_one(struct child *c)
 		c->taking = s->seq;
 		err = app_feed_commit(c, s->seq, s->bundle->revision);
 	} else if (c->have && !c->asked) {
-		err = app_feed_prepare(c, s->seq, s->full, s->bare);
+		err = app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
 	}
 	c->voted = 0;
 	if (err)
@@ -146,6 +164,7 @@ static void commit(struct super *s)
 	s->full = v->full;
 	s->bare = v->bare;
 	v->full = v->bare = -1;
+	app_numbers_commit(&s->numbers, &v->layout);
 	v->phase = REVISE_COMMITTING;
 	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);
@@ -197,7 +216,7 @@ static void maybe_store(struct super *s)
 	if (s->revise.phase != REVISE_PREPARING || waits_for(s))
 		return;
 	if (s->revise.order && s->revise.order->dry_run) {
-		app_super_each(s, abort_one);
+		abort_all(s);
 		conclude(s, 0, NULL);
 	} else {
 		store(s);
@@ -211,7 +230,7 @@ static void feed_on(struct child *c, uint32_t transaction)
 	int err = app_feed_commit(c, transaction, s->bundle->revision);
 
 	if (!err && transaction != s->seq)
-		err = app_feed_prepare(c, s->seq, s->full, s->bare);
+		err = app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
 	else if (!err)
 		app_super_child_ready(c);
 	if (err)
@@ -312,17 +331,18 @@ static void ask_one(struct child *c)
 {
 	struct super *s = c->seat->super;
 
-	if (c->have == s->seq && !c->asked && app_feed_prepare(c, s->revise.transaction, s->revise.full, s->revise.bare))
+	if (c->have == s->seq && !c->asked && app_feed_prepare(c, s->revise.transaction, &s->revise.layout, s->revise.full, s->revise.bare))
 		app_super_kill(c);
 }
 
-void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, struct app_order *order)
+void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, const struct app_layout *layout, struct app_order *order)
 {
 	struct revise *v = &s->revise;
 	int err = app_feed_snapshots(doc, next, &v->full, &v->bare);
 
 	v->next = next;
 	v->next_doc = doc;
+	v->layout = *layout;
 	v->order = order;
 	v->transaction = ++v->last;
 	if (err) {
@@ -356,6 +376,17 @@ static int read_again(struct super *s, struct app_bundle **ret)
 	return err;
 }
 
+static void begin_hup(struct super *s, struct app_bundle *next)
+{
+	struct app_layout layout;
+	int err = app_numbers_plan(&s->numbers, s->doc, NULL, &layout); /* all are open: nothing can be refused */
+
+	if (err)
+		base_unref(next);
+	else
+		app_revise_begin(s, next, base_ref(s->doc), &layout, NULL);
+}
+
 void app_revise_hup(struct super *s)
 {
 	struct app_bundle *next = NULL;
@@ -377,6 +408,6 @@ void app_revise_hup(struct super *s)
 		base_log(BASE_INFO, "revise", "no file has changed");
 		base_unref(next);
 	} else {
-		app_revise_begin(s, next, base_ref(s->doc), NULL);
+		begin_hup(s, next);
 	}
 }

@@ -97,7 +97,7 @@ static int take_setup_fd(struct role *r, struct loop_msg *m, size_t i)
 	case APP_FD_MAP:
 		return take_map(r, m->fds[i]);
 	case APP_FD_LISTENER:
-		r->listener[r->nlisteners++] = loop_msg_take_fd(m, i);
+		r->listener[r->setup.number[i]] = loop_msg_take_fd(m, i);
 		return 0;
 	case APP_FD_HTTP:
 		r->http = loop_msg_take_fd(m, i);
@@ -123,9 +123,8 @@ static int on_setup(struct role *r, struct loop_msg *m)
 	r->state = base_dup(r->setup.state);
 	r->token_hash = base_dup(r->setup.token_hash);
 	r->api_tls = base_dup(r->setup.api_tls);
-	r->listener = calloc(APP_BOOT_FDS, sizeof(int));
 	r->media = malloc(sizeof(int) * (r->setup.sockets + 1));
-	if (!r->state || !r->token_hash || !r->api_tls || !r->listener || !r->media)
+	if (!r->state || !r->token_hash || !r->api_tls || !r->media)
 		return -ENOMEM;
 	memset(r->media, 0xff, sizeof(int) * (r->setup.sockets + 1));
 	for (size_t i = 0; i < m->nfds && !err; i++)
@@ -159,6 +158,7 @@ static void revision_fini(struct app_revision *v)
 {
 	v->bundle = base_unref(v->bundle);
 	v->doc = base_unref(v->doc);
+	app_layout_fini(&v->layout);
 }
 
 static int load_next(struct role *r, int fd, char why[static 256])
@@ -188,23 +188,59 @@ static int load_next(struct role *r, int fd, char why[static 256])
 	return err ? err : r->ops->prepare(r, why);
 }
 
+static void close_listener(struct role *r, size_t number)
+{
+	if (r->listener[number] >= 0)
+		close(r->listener[number]);
+	r->listener[number] = -1;
+}
+
+/* Those that the revision has no more are closed here; the agent has its own copies. */
+static void close_listeners(struct role *r, const struct app_layout *keep)
+{
+	for (size_t i = 0; i < APP_LISTENERS; i++)
+		if (!app_layout_has(keep, i))
+			close_listener(r, i);
+}
+
+static int take_layout(struct role *r, const struct app_prepare *p, struct loop_msg *m)
+{
+	struct app_layout *l = &r->next.layout;
+
+	l->realm = malloc(p->realm.n + 1);
+	if (!l->realm)
+		return -ENOMEM;
+	memcpy(l->realm, p->realm.p, p->realm.n);
+	l->nrealms = p->realm.n / sizeof(*l->realm);
+	memcpy(l->listener, p->listener.p, p->listener.n);
+	l->nlisteners = p->listener.n;
+	for (size_t i = 0; i < p->fresh.n; i++) {
+		size_t number = (uint8_t)p->fresh.p[i];
+
+		close_listener(r, number);
+		r->listener[number] = loop_msg_take_fd(m, 1 + i);
+	}
+	return 0;
+}
+
 static int on_prepare(struct role *r, struct loop_msg *m)
 {
-	struct reader rd = reader_on(m->body.p, m->body.n);
-	uint32_t transaction = rd_u32(&rd);
+	struct app_prepare p;
 	char why[256] = "";
 	uint8_t buf[320];
 	struct writer w = writer_on(buf, sizeof(buf));
 	int err;
 
-	if (rd.bad || m->nfds != 1 || !r->set_up || r->transaction)
+	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
 		return ERR_PROTO;
-	err = load_next(r, m->fds[0], why);
+	err = take_layout(r, &p, m);
+	if (!err)
+		err = load_next(r, m->fds[0], why);
 	if (err)
 		revision_fini(&r->next);
 	else
-		r->transaction = transaction;
-	wr_u32(&w, transaction);
+		r->transaction = p.transaction;
+	wr_u32(&w, p.transaction);
 	wr_u32(&w, (uint32_t)err);
 	wr_slice(&w, slice_str(why[0] ? why : base_strerror(err)));
 	app_role_tell(r, APP_BOOT_PREPARED, (struct slice){ (char *)buf, wr_len(&w) });
@@ -226,6 +262,7 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	r->now.bundle->revision = rd_u64(&rd);
 	r->transaction = 0;
 	r->ops->commit(r);
+	close_listeners(r, &r->now.layout);
 	revision_fini(&old);
 	wr_u32(&w, transaction);
 	app_role_tell(r, APP_BOOT_COMMITTED, (struct slice){ (char *)body, 4 });
@@ -239,6 +276,7 @@ static int on_abort(struct role *r, struct loop_msg *m)
 	if (rd_u32(&rd) != r->transaction || !r->transaction)
 		return 0; /* it was this role that refused */
 	r->ops->abort(r);
+	close_listeners(r, &r->now.layout);
 	revision_fini(&r->next);
 	r->transaction = 0;
 	return 0;
@@ -340,6 +378,7 @@ int app_role_main(const struct role_ops *ops, int argc, char **argv)
 	r->argv = argv;
 	r->http = r->control = -1;
 	memset(r->chan, 0xff, sizeof(r->chan));
+	memset(r->listener, 0xff, sizeof(r->listener));
 	base_log_init(app_role_name(ops->id), BASE_INFO);
 	if (argc != 2 || strcmp(argv[1], "spare") != 0) {
 		base_log(BASE_ERROR, "boot", "this program is started by posternd");

@@ -8,13 +8,14 @@
 
 #include "app/boot.h"
 #include "app/bundle.h"
+#include "app/numbers.h"
 #include "postern/loop.h"
 
 struct conf_doc;
 struct media_map_entry;
 
 /** A configuration revision as a role holds it. */
-struct app_revision { struct app_bundle *bundle; struct conf_doc *doc; };
+struct app_revision { struct app_bundle *bundle; struct conf_doc *doc; struct app_layout layout; };
 
 struct role {
 	const struct role_ops *ops;
@@ -30,7 +31,7 @@ struct role {
 	char *state, *token_hash, *api_tls;
 	struct loop_shm calls, streams, admin, records, events, keys, secrets;
 	const struct media_map_entry *map; uint32_t nmap;
-	int *listener; size_t nlisteners;
+	int listener[APP_LISTENERS];       /* by number, -1: none */
 	int http, control;
 	int *media;                        /* 2 * nmap */
 	uint32_t media_taken;

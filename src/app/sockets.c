@@ -135,6 +135,11 @@ int app_sockets_listeners(const struct conf_doc *doc, struct app_sockets *s)
 	return 0;
 }
 
+int app_sockets_listener(bool udp, const union base_addr *addr)
+{
+	return udp ? udp_socket(addr) : stream_socket(addr);
+}
+
 int app_sockets_http(const union base_addr *addr, struct app_sockets *s)
 {
 	int fd = patient(stream_socket, addr);
@@ -249,7 +254,8 @@ static int pool_tell(const struct pool *p)
 	}
 	base_log(BASE_ERROR, "sockets", "no media port of realm %s can be opened address=%s ports=%lld-%lld error=\"%s\"", p->realm->id, host,
 		(long long)p->realm->ports.port_min, (long long)p->realm->ports.port_max, base_strerror(p->err));
-	return p->err ? p->err : -EMFILE;
+	/* ports that others hold now may be free for the next start; an address that is not here is a mistake */
+	return p->err == -EADDRINUSE ? 0 : p->err ? p->err : -EMFILE;
 }
 
 static void pool_add(struct pool *pool, size_t *n, const struct peer_realm_conf *r, size_t index, const char *address)

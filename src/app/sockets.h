@@ -24,9 +24,11 @@ void app_sockets_close(struct app_sockets *s);
 int app_sockets_listeners(const struct conf_doc *doc, struct app_sockets *s);
 /**
  * Pairs of media ports of all realms, at most `max`, spread evenly over the realms. A port in use is left out and counted in
- * a warning. -errno where a realm's address got none at all.
+ * a warning. -errno where a realm's address got none at all, but for ports in use: its calls are 503 then.
  */
 int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_sockets *s);
+/** One listener's socket, without waiting. @return descriptor or -errno */
+int app_sockets_listener(bool udp, const union base_addr *addr);
 /** Listening socket of the API. */
 int app_sockets_http(const union base_addr *addr, struct app_sockets *s);
 /** STATE/control.sock, 0600, of this owner. */

@@ -499,6 +499,9 @@ static int super_init(struct super *s)
 	s->started_ms = base_wall_ms();
 	s->bundle = base_ref(s->p->bundle);
 	s->doc = base_ref(s->p->doc);
+	err = app_numbers_init(&s->numbers, s->doc, s->p->sockets.listener);
+	if (err)
+		return err;
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		s->seat[i].super = s;
 		s->seat[i].role = (enum app_role)i;
@@ -528,6 +531,8 @@ static void super_fini(struct super *s)
 	app_revise_fini(s);
 	base_unref(s->bundle);
 	base_unref(s->doc);
+	app_layout_fini(&s->numbers.now);
+	free(s->numbers.realm);
 	if (s->signals)
 		loop_fd_del(s->signals);
 	if (s->loop)

@@ -13,6 +13,7 @@
 #include "app/files.h"
 #include "app/limits.h"
 #include "app/memory.h"
+#include "app/numbers.h"
 #include "app/sockets.h"
 #include "app/spawn.h"
 #include "postern/loop.h"
@@ -59,6 +60,7 @@ struct child {
 	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
 	uint32_t asked;                    /* PREPARE without an answer; 0: none */
 	uint32_t voted;                    /* prepared this one and waits for COMMIT or ABORT; 0: none */
+	uint8_t has[APP_LISTENERS];        /* engine: listeners that it was given */
 	uint32_t taking;                   /* COMMIT of a change without its answer; 0: none */
 };
 
@@ -83,7 +85,7 @@ struct revise {
 	struct app_bundle *next;
 	struct conf_doc *next_doc;
 	int full, bare;                    /* snapshots of next */
-	bool dry_run;
+	struct app_layout layout;          /* of next */
 	struct app_order *order;           /* of the API; NULL: SIGHUP */
 	struct loop_timer timer;
 };
@@ -102,6 +104,7 @@ struct super {
 	struct mono drain_end;
 	struct loop_timer end_timer;
 	uint32_t seq;                      /* transaction of the revision in force */
+	struct app_numbers numbers;
 	struct app_bundle *bundle;         /* in force */
 	struct conf_doc *doc;              /* its document */
 	struct app_order *waiting;         /* the API's next change, until its turn comes */
@@ -123,7 +126,7 @@ void app_super_each(struct super *s, void (*cb)(struct child *c));
 int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, int *ret_full, int *ret_bare);
 int app_feed_setup(struct child *c);                       /* SETUP, first sockets, first PREPARE */
 int app_feed_sockets(struct child *c);                     /* the next of them, or done */
-int app_feed_prepare(struct child *c, uint32_t transaction, int full, int bare);
+int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_layout *layout, int full, int bare);
 int app_feed_commit(struct child *c, uint32_t transaction, uint64_t revision);
 int app_feed_go(struct child *c);
 int app_feed_plain(struct child *c, uint16_t type, uint32_t value);
@@ -137,8 +140,8 @@ void app_revise_committed(struct child *c, uint32_t transaction);
 void app_revise_newest(struct super *s, uint64_t number);
 void app_revise_child_gone(struct child *c);
 void app_revise_fini(struct super *s);
-/** Prepare next with its document in all, then store and commit; takes all three over. For order NULL (SIGHUP) nobody is answered. */
-void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, struct app_order *order);
+/** Prepare next with its document in all, then store and commit; takes all four over. For order NULL (SIGHUP) nobody is answered. */
+void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, const struct app_layout *layout, struct app_order *order);
 
 /* apply.c */
 struct loop_msg;

@@ -32,7 +32,7 @@ const char *sipua_transport_name(enum sipua_transport t)
 
 const char *sipua_advertised(const struct sipua *ua, unsigned listener)
 {
-	return listener < ua->n ? ua->tp[listener].advertised : "";
+	return listener < ua->n && ua->tp[listener].advertised ? ua->tp[listener].advertised : "";
 }
 
 const struct sipua_listener *sipua_listener_at(const struct sipua *ua, unsigned listener)
@@ -117,6 +117,7 @@ static void watch(void *arg)
 
 	sipua_conn_watch(ua);
 	sipua_answered_tick(ua);
+	sipua_listeners_tick(ua);
 	loop_timer_start(ua->loop, &ua->watch, WATCH_EVERY_MS, watch, ua);
 }
 
@@ -150,7 +151,7 @@ static int read_advertise(struct sipua_tp *tp, const struct sipua_listener *l)
 	return 0;
 }
 
-static int name_listener(struct sipua *ua, size_t i)
+int sipua_listener_name(struct sipua *ua, size_t i)
 {
 	struct sipua_tp *tp = &ua->tp[i];
 	char buf[400];
@@ -180,11 +181,11 @@ static tport_t *primary_by_ident(struct sipua *ua, const char *ident)
 }
 
 /* the override of tport_bind_socket puts the socket handed in where the library would bind its own */
-static int add_listener(struct sipua *ua, size_t i)
+int sipua_listener_open(struct sipua *ua, size_t i)
 {
 	struct sipua_listener *l = &ua->lst[i];
 	char url[512], local[64];
-	int err = name_listener(ua, i), r;
+	int err = sipua_listener_name(ua, i), r;
 
 	if (err)
 		return err;
@@ -211,20 +212,15 @@ static int add_listener(struct sipua *ua, size_t i)
 	return ua->tp[i].primary ? 0 : ERR_WRONGSTATE;
 }
 
-static int copy_listeners(struct sipua *ua, const struct sipua_listener *lst, size_t n)
+/* room for all numbers at once: what is handed out of it stays where it is */
+static int make_listeners(struct sipua *ua)
 {
-	if (n == 0 || n > 999)
-		return ERR_RANGE;
-	ua->lst = base_alloc(n * sizeof(*ua->lst));
-	ua->tp = base_alloc(n * sizeof(*ua->tp));
+	ua->lst = base_alloc(SIPUA_LISTENERS * sizeof(*ua->lst));
+	ua->tp = base_alloc(SIPUA_LISTENERS * sizeof(*ua->tp));
 	if (!ua->lst || !ua->tp)
 		return -ENOMEM;
-	memcpy(ua->lst, lst, n * sizeof(*lst));
-	memset(ua->tp, 0, n * sizeof(*ua->tp));
-	ua->n = n;
-	for (size_t i = 0; i < n; i++)
-		if (ua->lst[i].tls)
-			base_ref(ua->lst[i].tls);
+	memset(ua->lst, 0, SIPUA_LISTENERS * sizeof(*ua->lst));
+	memset(ua->tp, 0, SIPUA_LISTENERS * sizeof(*ua->tp));
 	return 0;
 }
 
@@ -297,11 +293,11 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 	if (!err)
 		err = make_tables(ua);
 	if (!err)
-		err = copy_listeners(ua, lst, n);
+		err = make_listeners(ua);
 	if (!err)
 		err = start_nta(ua);
 	for (; !err && i < n; i++)
-		err = add_listener(ua, i);
+		err = lst[i].fd < 0 ? 0 : sipua_listener_add(ua, (unsigned)i, &lst[i]);
 	if (err) {
 		if (ret_bad)
 			*ret_bad = i ? i - 1 : 0;
@@ -340,11 +336,8 @@ void sipua_free(struct sipua *ua)
 		nta_agent_destroy(ua->nta);
 	sipua_conns_drop(ua);
 	sipua_udp_forget();
-	for (size_t i = 0; i < ua->n; i++) {
-		free(ua->tp[i].advertised);
-		free(ua->tp[i].contact);
-		base_unref(ua->lst[i].tls);
-	}
+	for (unsigned i = 0; i < ua->n; i++)
+		sipua_listener_fini(ua, i);
 	for (size_t i = 0; i < ua->ntls; i++)
 		base_unref(ua->tls[i].tls);
 	free(ua->tls);

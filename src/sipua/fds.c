@@ -34,6 +34,14 @@ struct sipua_fd *sipua_fd_get(int fd)
 	return &table[fd];
 }
 
+int sipua_fd_of_listener(const struct sipua *ua, unsigned listener)
+{
+	for (size_t i = 0; i < size; i++)
+		if ((table[i].kind == SIPUA_FD_UDP || table[i].kind == SIPUA_FD_LISTEN) && table[i].ua == ua && table[i].listener == listener)
+			return (int)i;
+	return -1;
+}
+
 struct sipua_fd *sipua_fd_set(int fd, enum sipua_fd_kind kind, struct sipua *ua, unsigned listener)
 {
 	if (fd < 0)

@@ -152,7 +152,7 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 		sipua_in_reply(&in, 481, NULL, NULL);
 	else if ((d = dialog_of(ua, sip, &in.path)))
 		to_dialog(&in, d);
-	else
+	else if (!ua->tp[in.path.listener].gone)
 		ua->handlers.request(ua->arg, &in);
 	sipua_in_drop(&in);
 	if (ua->fresh)

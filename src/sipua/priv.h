@@ -43,6 +43,7 @@ struct sipua_tp {
 	char *contact;             /* <sip:host:port;transport=x> */
 	char advertised_host[256];
 	uint16_t advertised_port;
+	bool gone, closed;         /* removed: drains, then its socket is closed */
 };
 
 /* what an outgoing TLS connection must be: connections are shared among requests of the same index alone */
@@ -166,6 +167,17 @@ extern struct list_node sipua_agents;
 extern uint32_t sipua_hash_seed;
 /** Fill a path from a message that is being delivered. */
 void sipua_path_of(struct sipua *ua, const msg_t *msg, tport_t *tp, struct sipua_path *ret);
+/** Advertised name and Contact of a listener, from its texts. */
+int sipua_listener_name(struct sipua *ua, size_t i);
+/** Hand its socket to the library. */
+int sipua_listener_open(struct sipua *ua, size_t i);
+
+/* listener.c */
+void sipua_listener_fini(struct sipua *ua, unsigned number);
+/** Close those that were removed and are used no more. */
+void sipua_listeners_tick(struct sipua *ua);
+
+/* agent.c */
 /** The transport that delivers now, and its connection (NULL on UDP). */
 tport_t *sipua_delivering(struct sipua *ua, const msg_t *msg);
 

@@ -76,7 +76,7 @@ static int way_to(struct sipua *ua, const struct sipua_dest *dest, struct sipua_
 	size_t i;
 	int err;
 
-	if (dest->listener >= ua->n || dest->addr.sa.sa_family != ua->lst[dest->listener].addr.sa.sa_family)
+	if (dest->listener >= ua->n || !ua->tp[dest->listener].primary || dest->addr.sa.sa_family != ua->lst[dest->listener].addr.sa.sa_family)
 		return ERR_RANGE;
 	memset(&w->url, 0, sizeof(w->url));
 	w->conn = NULL;
@@ -114,7 +114,7 @@ static bool find_listener(struct sipua *ua, unsigned like, enum sipua_transport 
 		return true;
 	}
 	for (unsigned i = 0; i < ua->n; i++)
-		if (ua->lst[i].transport == t && base_addr_same_host(&ua->lst[i].addr, &own->addr)) {
+		if (ua->tp[i].primary && !ua->tp[i].gone && ua->lst[i].transport == t && base_addr_same_host(&ua->lst[i].addr, &own->addr)) {
 			*ret = i;
 			return true;
 		}

@@ -66,6 +66,8 @@ struct sipua_fd {
 	struct sipua_conn *conn;
 };
 /** Entry of a descriptor; NULL where it is not Sofia's. */
+/** The descriptor that a listener's packets or connections come by; -1. */
+int sipua_fd_of_listener(const struct sipua *ua, unsigned listener);
 struct sipua_fd *sipua_fd_get(int fd);
 /** Enter a descriptor; NULL where memory is short. */
 struct sipua_fd *sipua_fd_set(int fd, enum sipua_fd_kind kind, struct sipua *ua, unsigned listener);

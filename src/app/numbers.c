@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app/numbers: see the header. A listener that moves gets a new number: the old one drains in the engine under its own. */
+#include "app/numbers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/sockets.h"
+#include "postern/conf.h"
+#include "postern/peer.h"
+
+void app_layout_fini(struct app_layout *l)
+{
+	free(l->realm);
+	*l = (struct app_layout){ 0 };
+}
+
+bool app_layout_has(const struct app_layout *l, size_t number)
+{
+	for (size_t i = 0; i < l->nlisteners; i++)
+		if (l->listener[i] == number)
+			return true;
+	return false;
+}
+
+/* ---- realms ---- */
+
+static int realm_number(struct app_numbers *nb, const char *id, uint16_t *ret)
+{
+	char (*more)[64];
+
+	for (size_t i = 0; i < nb->nrealms; i++)
+		if (strcmp(nb->realm[i], id) == 0) {
+			*ret = (uint16_t)i;
+			return 0;
+		}
+	if (nb->nrealms == UINT16_MAX)
+		return ERR_FULL;
+	more = realloc(nb->realm, (nb->nrealms + 1) * sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	nb->realm = more;
+	slice_copy(more[nb->nrealms], sizeof(*more), slice_str(id));
+	*ret = (uint16_t)nb->nrealms++;
+	return 0;
+}
+
+static int realms(struct app_numbers *nb, const struct conf_doc *doc, struct app_layout *l)
+{
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &peer_schema_realms, &n);
+	int err = 0;
+
+	l->realm = calloc(n + 1, sizeof(*l->realm));
+	if (!l->realm)
+		return -ENOMEM;
+	l->nrealms = n;
+	for (size_t i = 0; i < n && !err; i++)
+		err = realm_number(nb, ((const struct peer_realm_conf *)obj[i])->id, &l->realm[i]);
+	return err;
+}
+
+/* ---- listeners ---- */
+
+static struct app_listener want(const struct peer_listener_conf *c)
+{
+	struct app_listener l = { .transport = (uint8_t)c->transport, .fd = -1 };
+
+	base_addr_parse(slice_str(c->address), (uint16_t)c->port, &l.addr);
+	return l;
+}
+
+/* One that is open already; TLS is TCP underneath, but another listener. */
+static long find_open(const struct app_numbers *nb, const struct app_listener *w)
+{
+	for (size_t i = 0; i < nb->nlisteners; i++)
+		if (nb->listener[i].fd >= 0 && nb->listener[i].transport == w->transport && base_addr_eq(&nb->listener[i].addr, &w->addr))
+			return (long)i;
+	return -1;
+}
+
+static void refuse(struct conf_errors *errs, const struct conf_doc *doc, const struct peer_listener_conf *c, const char *why)
+{
+	char buf[128];
+
+	conf_error(errs, conf_pointer(doc, &peer_schema_listeners, c, buf), "cannot be opened at %s port %lld: %s", c->address, (long long)c->port, why);
+}
+
+static int listener_number(struct app_numbers *nb, const struct conf_doc *doc, const struct peer_listener_conf *c, struct conf_errors *errs, uint8_t *ret)
+{
+	struct app_listener w = want(c);
+	long at = find_open(nb, &w);
+
+	if (at < 0 && nb->nlisteners == APP_LISTENERS) {
+		refuse(errs, doc, c, "listeners were changed too often since the start");
+		return ERR_CONFIG;
+	}
+	if (at < 0) {
+		w.fd = app_sockets_listener(w.transport == 0, &w.addr);
+		if (w.fd < 0) {
+			refuse(errs, doc, c, base_strerror(w.fd));
+			return ERR_CONFIG;
+		}
+		at = (long)nb->nlisteners++;
+		nb->listener[at] = w;
+	}
+	*ret = (uint8_t)at;
+	return 0;
+}
+
+static int listeners(struct app_numbers *nb, const struct conf_doc *doc, struct conf_errors *errs, struct app_layout *l)
+{
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &peer_schema_listeners, &n);
+	int err = 0;
+
+	for (size_t i = 0; i < n && i < APP_LISTENERS; i++) { /* all of them, so that each error is told */
+		int e = listener_number(nb, doc, obj[i], errs, &l->listener[i]);
+
+		err = err ? err : e;
+		l->nlisteners++;
+	}
+	return err;
+}
+
+/* Close what the layout has no part in, and forget it where it is the last. */
+static void sweep(struct app_numbers *nb, const struct app_layout *keep)
+{
+	for (size_t i = 0; i < nb->nlisteners; i++)
+		if (nb->listener[i].fd >= 0 && !app_layout_has(keep, i)) {
+			close(nb->listener[i].fd);
+			nb->listener[i].fd = -1;
+		}
+}
+
+int app_numbers_init(struct app_numbers *nb, const struct conf_doc *doc, const int *fd)
+{
+	size_t n = 0;
+	const void *const *obj = conf_objects(doc, &peer_schema_listeners, &n);
+
+	for (size_t i = 0; i < n && i < APP_LISTENERS; i++) {
+		nb->listener[i] = want(obj[i]);
+		nb->listener[i].fd = fd[i];
+		nb->now.listener[i] = (uint8_t)i;
+		nb->nlisteners = nb->now.nlisteners = i + 1;
+	}
+	return realms(nb, doc, &nb->now);
+}
+
+int app_numbers_plan(struct app_numbers *nb, const struct conf_doc *doc, struct conf_errors *errs, struct app_layout *ret)
+{
+	struct app_layout l = { 0 };
+	int err = realms(nb, doc, &l);
+
+	if (!err)
+		err = listeners(nb, doc, errs, &l);
+	if (err) {
+		app_numbers_abort(nb, &l);
+		return err;
+	}
+	*ret = l;
+	return 0;
+}
+
+void app_numbers_commit(struct app_numbers *nb, struct app_layout *next)
+{
+	sweep(nb, next);
+	app_layout_fini(&nb->now);
+	nb->now = *next;
+	*next = (struct app_layout){ 0 };
+}
+
+void app_numbers_abort(struct app_numbers *nb, struct app_layout *next)
+{
+	sweep(nb, &nb->now);
+	app_layout_fini(next);
+}
