@@ -125,6 +125,7 @@ struct call_engine {
 	unsigned naparts;
 	uint64_t serial;
 	/* admission */
+	unsigned room;                 /* calls that memory was made for; p.max_calls is what the revision allows of them */
 	double cps_tokens;
 	struct mono cps_at;
 	bool draining;

@@ -230,6 +230,13 @@ static void engine_destroy(void *obj)
 	base_unref(e->p.peers);
 }
 
+static void set_max_calls(struct call_engine *e)
+{
+	int64_t wanted = peer_system(e->p.peers)->max_calls;
+
+	e->p.max_calls = wanted < e->room ? (unsigned)wanted : e->room;
+}
+
 int call_engine_new(const struct call_engine_params *p, struct call_engine **ret)
 {
 	struct call_engine *e = base_new(sizeof *e, engine_destroy);
@@ -240,6 +247,8 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 		return -ENOMEM;
 	e->p = *p;
 	e->p.peers = base_ref(p->peers);
+	e->room = p->max_calls;
+	set_max_calls(e); /* a revision since the start may allow less */
 	list_init(&e->calls);
 	list_init(&e->aparts);
 	e->cps_at = e->quiet_since = base_mono_now();
@@ -283,6 +292,7 @@ void call_engine_set_peers(struct call_engine *e, struct peer_set *peers)
 	base_ref(peers);
 	base_unref(e->p.peers);
 	e->p.peers = peers;
+	set_max_calls(e);
 	if (peer_plane_set_peers(e->plane, peers))
 		base_log(BASE_ERROR, "call", "no memory for the new revision's trunks: the old ones serve on");
 }

@@ -89,3 +89,28 @@ def kill_engine_while_bye_is_open(t):
     cdr = bed.d.cdrs('7400')
     equal((len(cdr), cdr[0]['status'], cdr[0]['cause'], cdr[0]['ended_by']), (1, 200, 'normal', 'caller'), 'CDR')
     check('could not be carried on' not in bed.d.log(), 'a call that was being ended was taken for a damaged one')
+
+
+@test()
+def max_calls_follows_the_revision(t):
+    """a smaller max_calls counts at once, for the next engine too, and the former one again when it is written back; nobody is hung up on"""
+    bed = Bed(t)
+    one = establish(bed, bed.a, bed.b, '7500')
+
+    def ask(number):
+        c = bed.a.call(number, sdp=sdp_text(bed.a.ip, 30000))
+        m = c.wait(lambda m: m.status >= 180)
+        return m.status
+
+    doc = bed.d.get('/config').json
+    doc['system']['max_calls'] = 1
+    equal(bed.d.http('PUT', '/config', doc).status // 100, 2, 'PUT of a smaller max_calls')
+    equal(ask('7501'), 503, 'a second call')
+    bed.d.restarted('engine', bed.d.kill('engine'))
+    equal(ask('7502'), 503, 'a second call after a restart')
+    doc = bed.d.get('/config').json
+    doc['system']['max_calls'] = 4000
+    equal(bed.d.http('PUT', '/config', doc).status // 100, 2, 'PUT of the former max_calls')
+    two = establish(bed, bed.a, bed.b, '7503')
+    hang_up(*one[:2])
+    hang_up(*two[:2])
