@@ -198,12 +198,12 @@ static void tick(void *arg)
 	}
 }
 
-/** A dialog is reached by the listeners of its realm alone (design.md section 4). */
+/** A dialog is reached by the listeners of its realm alone (design.md section 4); by any, where its own has left the configuration. */
 static bool same_realm(void *arg, unsigned listener, unsigned by)
 {
 	const struct call_engine *e = arg;
 
-	return peer_listener_realm(e->p.peers, listener) == peer_listener_realm(e->p.peers, by);
+	return !peer_listener_at(e->p.peers, listener) || peer_listener_realm(e->p.peers, listener) == peer_listener_realm(e->p.peers, by);
 }
 
 const struct sipua_handlers *call_engine_handlers(void)
