@@ -185,6 +185,8 @@ void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan
 const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *plan);
 /** Is none left after the one taken last? */
 bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan);
+/** All that was tried went down meanwhile: those that were left out as down are appended, since then all are. False: there are none. */
+bool peer_plan_more(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *plan);
 /** Does this final status send a call on to the next way? */
 bool peer_way_goes_on(const struct peer_way *w, int status);
 /**

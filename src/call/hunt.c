@@ -172,6 +172,14 @@ static void on_names(void *arg)
 		try_next(h);
 }
 
+/** Is there a way left? Where all went down in this very hunt, those that were down before are tried too; not after 64*T1 of silence. */
+static bool has_more(struct call_hunt *h, bool silent)
+{
+	struct peer_plane *p = h->x->call->eng->plane;
+
+	return !peer_plan_last(p, &h->plan) || (!silent && peer_plan_more(p, &h->dest, &h->plan));
+}
+
 static void try_next(struct call_hunt *h)
 {
 	struct call *c = h->x->call;
@@ -179,14 +187,16 @@ static void try_next(struct call_hunt *h)
 	int status;
 
 	loop_timer_stop(&h->timer);
-	while ((w = peer_plan_next(c->eng->plane, &h->plan)) != NULL) {
+	while ((w = call_redirect_next(c)) != NULL || (w = peer_plan_next(c->eng->plane, &h->plan)) != NULL) {
 		if (c->ntried)
 			base_count(COUNTER_HUNT_NEXT);
 		status = try_way(h, w);
 		if (!status)
 			return;
-		if (status < 0)
+		if (status < 0) {
+			has_more(h, false);
 			continue;
+		}
 		base_count(status == 503 ? COUNTER_REJECT_PORTS : COUNTER_REJECT_SDP);
 		h->status = 0;
 		give_up(h, status);
@@ -264,7 +274,11 @@ bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_si
 		h->status = *status;
 		slice_copy(h->phrase, sizeof h->phrase, wire_sip_phrase(resp));
 	}
-	if (!on || (resp && peer_plan_last(c->eng->plane, &h->plan)))
+	if ((resp && call_redirect_take(x->to, h->way, resp)) || (call_redirect_more(c) && *status < 600)) {
+		try_next(h);
+		return true;
+	}
+	if (!on || (!has_more(h, !resp && *status == 408) && resp))
 		return false;
 	try_next(h);
 	return true;

@@ -261,6 +261,36 @@ bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan)
 	return plan->at >= plan->n;
 }
 
+static bool has_way(const struct peer_plan *plan, const struct peer_way *w)
+{
+	unsigned i;
+
+	for (i = 0; i < plan->n; i++) {
+		const struct peer_way *o = &plan->way[i];
+
+		if (o->trunk == w->trunk && o->target.transport == w->target.transport && base_addr_eq(&o->target.addr, &w->target.addr) &&
+		    !strcmp(o->target.uri, w->target.uri))
+			return true;
+	}
+	return false;
+}
+
+bool peer_plan_more(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *plan)
+{
+	static struct peer_plan again; /* one thread, and too large for the stack of a callback */
+	unsigned i, n = plan->n;
+
+	for (i = 0; i < plan->n; i++)
+		if (!went_down(p, &plan->way[i]))
+			return false;
+	peer_plan(p, d, &again);
+	for (i = 0; i < again.n && n < PEER_WAYS; i++)
+		if (!has_way(plan, &again.way[i]))
+			plan->way[n++] = again.way[i];
+	plan->n = n;
+	return plan->at < n;
+}
+
 static bool has_code(const struct peer_list *l, int status)
 {
 	const int64_t *v = l->v;

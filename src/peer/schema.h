@@ -7,9 +7,9 @@
 
 /* What stands on a trunk, a realm and the system alike; `media` is each one's own. */
 #define PEER_COMMON_ROWS(type_, midcall_def, timer_def) \
-	{ .key = "mid_call", .type = CONF_REF, .at = offsetof(type_, common.mid_call), .flags = CONF_NULL | CONF_LATER, .def = midcall_def, .ref = "mid_call", \
+	{ .key = "mid_call", .type = CONF_REF, .at = offsetof(type_, common.mid_call), .flags = CONF_NULL, .def = midcall_def, .ref = "mid_call", \
 	  .now = "[\"default\", \"media-change\"]", .doc = "Mid-call profile; a trunk's goes before the realm's, that before the system's." }, \
-	{ .key = "session_timer", .type = CONF_REF, .at = offsetof(type_, common.session_timer), .flags = CONF_NULL | CONF_LATER, .def = timer_def, \
+	{ .key = "session_timer", .type = CONF_REF, .at = offsetof(type_, common.session_timer), .flags = CONF_NULL, .def = timer_def, \
 	  .ref = "session_timers", .now = "[\"default\"]", .doc = "Session timer; a trunk's goes before the realm's, that before the system's." }, \
 	{ .key = "policies", .type = CONF_LIST, .elem = CONF_REF, .at = offsetof(type_, common.policies), .flags = CONF_LATER | CONF_UNIQUE, .ref = "policies", \
 	  .most = 64, .doc = "Policies in order; those of system, realm and trunk add up." }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trunks: hunting, health, failback, groups, limits, DNS, drains (design.md section 8; field facts F1 and F3), message by message."""
+import signal
 import socket
 import struct
 import threading
@@ -542,3 +543,42 @@ def dns_no_name_at_all(t):
     check(h.call('2001').wait(503, 4).get('retry-after'), 'no Retry-After')
     trunk = h.d.get('/trunks/b').json
     equal(trunk['targets'], [], 'targets')
+
+
+# ---- soak ----
+def uas(t, ip):
+    need('sipp', 'the soak of trunks')
+    return Proc(t, 'sipp', ['sipp', '-sn', 'uas', '-i', ip, '-p', '5060', '-nostdin', '-mi', ip, '-mp', '9000'])
+
+
+@test(seconds=120, slow=True)
+def soak_targets_stop_in_turn(t):
+    """50 calls/s through a group of three while targets are killed, frozen and restarted in turn: no call fails"""
+    need('sipp', 'the soak of trunks')
+    fast = {'more': {'failback': {'interval': 1, 'hold_down': 1}, 'probe': {'enabled': True, 'interval': 1, 'timeout': 1, 'up_after': 1}}}
+    h = House(t, n=3, ports=1000, doc=static_group('round-robin', [dict(fast) for _ in range(3)]), start=False)
+    for x in h.b + [h.a]:
+        x.close()
+    time.sleep(0.2)
+    up = [uas(t, x.ip) for x in h.b]
+    h.d.start()
+    time.sleep(0.5)
+    total = 1300
+    caller = Proc(t, 'sipp', ['sipp', '-sn', 'uac', '-i', h.a.ip, '-p', '5060', '-r', '50', '-m', str(total), '-l', '400', '-d', '200', '-s', '2001', '-nostdin',
+                              '-timeout', '90s', '-timeout_error', '-mi', h.a.ip, '-mp', '9000', '-trace_err', '-error_file', t.path('errors'), '%s:%d' % t.at['a']])
+    for k in range(3):
+        time.sleep(2)
+        up[k].end(signal.SIGKILL)
+        time.sleep(2)
+        up[k] = uas(t, h.b[k].ip)
+        time.sleep(2)
+        up[(k + 1) % 3].p.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        up[(k + 1) % 3].p.send_signal(signal.SIGCONT)
+    rc = caller.wait(60)
+    hunts = h.d.counter('postern_hunt_next_total')
+    t.note('%d calls, %d went on to a further target' % (total, hunts))
+    bad = [x for x in h.d.all_items('/cdrs') if x['status'] != 200]
+    errors = open(t.path('errors'), errors='replace').read() if rc else ''
+    equal(rc, 0, 'exit code of the caller (1: calls failed): %s %s' % (bad[:3], errors[:3000]))
+    check(hunts > 0, 'no call had to go on')

@@ -136,6 +136,24 @@ static void what_takes_down(void **state)
 	end();
 }
 
+static void all_went_down_meanwhile(void **state)
+{
+	struct peer_dest d = { .route = "r" };
+
+	two("");
+	order("in", true);
+	report(0, 503, false, -1);
+	assert_string_equal(order("in", true), "5072 ");
+	d.trunk = peer_trunk_find(b.set, "t");
+	assert_int_equal(base_addr_port(&take()->target.addr), 5072);
+	assert_false(peer_plan_more(b.plane, &d, &b.plan));    /* it may still answer */
+	report(0, 503, true, -1);
+	assert_true(peer_plan_more(b.plane, &d, &b.plan));
+	assert_int_equal(base_addr_port(&take()->target.addr), 5071);
+	assert_false(peer_plan_more(b.plane, &d, &b.plan));
+	end();
+}
+
 static void one_500_is_one_bad_number(void **state)
 {
 	unsigned i;
@@ -412,7 +430,7 @@ static void deep_groups_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_takes_down), cmocka_unit_test(one_500_is_one_bad_number), cmocka_unit_test(silence_is_counted),
+		cmocka_unit_test(what_takes_down), cmocka_unit_test(all_went_down_meanwhile), cmocka_unit_test(one_500_is_one_bad_number), cmocka_unit_test(silence_is_counted),
 		cmocka_unit_test(an_old_answer_wakes_nobody), cmocka_unit_test(rest_and_hold), cmocka_unit_test(parked),
 		cmocka_unit_test(flapping_holds_longer), cmocka_unit_test(ramp_up_shares),
 		cmocka_unit_test(states_are_found_again), cmocka_unit_test(a_revision_keeps_states), cmocka_unit_test(group_round_robin),
