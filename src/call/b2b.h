@@ -45,6 +45,7 @@ struct call_leg {
 	bool allow_seen;
 	uint32_t allow_other[CALL_ALLOW_OTHER]; /* hashes of methods in it that we do not know; 0: none */
 	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
+	const char *redirect_user;     /* user of the Request-URI, as a 3xx said; NULL: as it came */
 	bool no_reliable;              /* our INVITE must not ask for reliable responses */
 	struct sipua_cli *bye;         /* our BYE, unanswered */
 	struct loop_timer bye_timer;   /* then it goes through another target */
@@ -104,6 +105,7 @@ struct call {
 	struct call_try *tried;
 	unsigned ntried;
 	struct call_hunt *hunt;        /* until it is answered */
+	struct call_redirect *redirect;/* Contacts of 3xx, or NULL */
 	int status;                    /* final status of the call towards the caller */
 	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */
 	char why[64];
@@ -150,6 +152,14 @@ void call_apart_heard(struct call *c, enum wire_method method, int status, const
 /** All of them. */
 void call_apart_end(struct call_engine *e);
 
+/* redirect.c */
+/** A 3xx of that way: true where its Contacts are to be tried. */
+bool call_redirect_take(struct call_leg *leg, const struct peer_way *from, const struct wire_sip *resp);
+/** The next of them, best first, NULL: none; leg B's Request-URI is set for it. */
+const struct peer_way *call_redirect_next(struct call *c);
+bool call_redirect_more(const struct call *c);
+void call_redirect_free(struct call *c);
+
 /* relay.c */
 /** A request inside a dialog without offer or answer: to the other leg, or refused. srv is consumed. */
 void call_relay_request(struct call_leg *leg, struct sipua_srv *srv);
@@ -166,6 +176,8 @@ void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, c
 void call_reliable_final(struct call_exchange *x, struct sipua_msg *msg);
 /** PRACK of a leg; srv is consumed. */
 void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv);
+/** Another target: nothing of the last one's early dialogs is left. */
+void call_reliable_restart(struct call_exchange *x);
 void call_reliable_free(struct call_reliable *r);
 
 /* transfer.c */

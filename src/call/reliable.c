@@ -312,6 +312,14 @@ static bool in_order(struct call_reliable *r, const struct wire_sip *resp, uint3
 	return true;
 }
 
+void call_reliable_restart(struct call_exchange *x)
+{
+	if (!x->reliable)
+		return;
+	x->reliable->owed = 0;
+	x->reliable->nforks = 0;
+}
+
 bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, bool *ret_offer)
 {
 	char buf[32];

@@ -117,6 +117,8 @@ int call_setup_addresses(const struct call_leg *b, const struct peer_target *t, 
 	text_add(&to, "<");
 	add_user_at(&to, &o.uri, host_only(t->host), t->sips);
 	text_add(&to, ">");
+	if (b->redirect_user)
+		r = (struct wire_uri){ .user = slice_str(b->redirect_user) };
 	add_user_at(&ruri, &r, slice_str(t->host), t->sips);
 	return from.cut || to.cut || ruri.cut ? ERR_FULL : 0;
 }
@@ -202,6 +204,7 @@ int call_setup_invite(struct call_exchange *x)
 
 	if (call_setup_addresses(x->to, target, sip, &adr))
 		return 414;
+	call_reliable_restart(x);
 	status = offer_make(x, sip);
 	if (status)
 		return status;
