@@ -256,29 +256,38 @@ static int64_t retry_after(const struct wire_sip *resp)
 	return n && !slice_u64((struct slice){ v.p, n }, 86400 * 365, &s) ? (int64_t)s : -1;
 }
 
+/** What the target's end of the hunt says of its health, and to the CDR. */
+static void way_failed(struct call_hunt *h, int status, const struct wire_sip *resp)
+{
+	struct call *c = h->x->call;
+
+	call_hunt_note(c, status, resp ? "rejected" : status == 408 ? "no-answer" : "unreachable");
+	/* a target that had answered something and then said no final word is not dead */
+	if (resp || !h->heard || status != 408)
+		peer_report(c->eng->plane, h->way->trunk, &h->way->target, status, !resp, resp ? retry_after(resp) : -1, h->sent_ms);
+	if (!resp)
+		return;
+	h->status = status;
+	slice_copy(h->phrase, sizeof h->phrase, wire_sip_phrase(resp));
+}
+
 bool call_hunt_failed(struct call_exchange *x, int *status, const struct wire_sip *resp)
 {
-	struct call *c = x->call;
-	struct call_hunt *h = c->hunt;
-	bool on;
+	struct call_hunt *h = x->call->hunt;
+	bool more;
 
 	if (!h || !h->way)
 		return false;
 	loop_timer_stop(&h->timer);
-	call_hunt_note(c, *status, resp ? "rejected" : *status == 408 ? "no-answer" : "unreachable");
-	/* a target that had answered something and then said no final word is not dead */
-	if (resp || !h->heard || *status != 408)
-		peer_report(c->eng->plane, h->way->trunk, &h->way->target, *status, !resp, resp ? retry_after(resp) : -1, h->sent_ms);
-	on = !resp || peer_way_goes_on(h->way, *status);
-	if (resp) {
-		h->status = *status;
-		slice_copy(h->phrase, sizeof h->phrase, wire_sip_phrase(resp));
-	}
-	if ((resp && call_redirect_take(x->to, h->way, resp)) || (call_redirect_more(c) && *status < 600)) {
+	way_failed(h, *status, resp);
+	if ((resp && call_redirect_take(x->to, h->way, resp)) || (call_redirect_more(x->call) && *status < 600)) {
 		try_next(h);
 		return true;
 	}
-	if (!on || (!has_more(h, !resp && *status == 408) && resp))
+	if (resp && !peer_way_goes_on(h->way, *status))
+		return false;
+	more = has_more(h, !resp && *status == 408);
+	if (!more && resp)
 		return false;
 	try_next(h);
 	return true;
