@@ -74,15 +74,16 @@ static int make_map(const struct app_sockets *s, struct app_memory *m)
 
 int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_sockets *sockets, struct app_memory *ret)
 {
+	const uint32_t slots = sockets->nmap ? sockets->nmap : 1; /* all ports may be others' */
 	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
 	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
 		[APP_FD_CALLS] = { "calls", 3, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
 			{ REGION_TARGETS, peer_live_bytes(trunks + TRUNKS_MORE) } } },
-		[APP_FD_STREAMS] = { "streams", 3, { counters, { REGION_SLOTS, media_slots_bytes(sockets->nmap) }, { REGION_MEDIA, media_header_bytes() } } },
+		[APP_FD_STREAMS] = { "streams", 3, { counters, { REGION_SLOTS, media_slots_bytes(slots) }, { REGION_MEDIA, media_header_bytes() } } },
 		[APP_FD_ADMIN] = { "admin", 1, { counters } },
 		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },
 		[APP_FD_EVENTS] = { "events", 1, { { REGION_RING, EVENTS_BYTES } } },
-		[APP_FD_KEYS] = { "keys", 1, { { REGION_KEYS, media_keys_bytes(sockets->nmap) } } },
+		[APP_FD_KEYS] = { "keys", 1, { { REGION_KEYS, media_keys_bytes(slots) } } },
 		[APP_FD_SECRETS] = { "secrets", 1, { { REGION_SECRETS, call_store_bytes(max_calls) } } },
 	};
 	int err = 0;

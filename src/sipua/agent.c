@@ -42,7 +42,7 @@ const struct sipua_listener *sipua_listener_at(const struct sipua *ua, unsigned 
 
 const char *sipua_contact(const struct sipua *ua, unsigned listener)
 {
-	return listener < ua->n ? ua->tp[listener].contact : "";
+	return listener < ua->n && ua->tp[listener].contact ? ua->tp[listener].contact : "";
 }
 
 void sipua_figures(const struct sipua *ua, struct sipua_figures *ret)
