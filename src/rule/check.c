@@ -257,6 +257,8 @@ static void check_writable(struct rule_parser *p, const struct rule_action *a)
 	check_place(p, x);
 	if (x->field->kind == RULE_K_HEADER) {
 		check_header(p, a);
+	} else if (x->field->kind == RULE_K_CODECS && a->row->verb == RULE_A_REMOVE && !x->sub.p) {
+		rule_fail(p, x->pos, "remove sdp.audio.codecs[\"G729\"]", "all codecs cannot be removed");
 	} else if (x->field->kind == RULE_K_ATTRIBUTE && !rule_attribute_writable(x->sub)) {
 		rule_fail(p, x->pos, slice_eq_nocase(x->sub, SLICE("ptime")) ? "sdp.audio.ptime" : NULL, "the attribute %.*s is Postern's own", (int)x->sub.n, x->sub.p);
 	} else if (x->part->part == RULE_PARAMS && slice_eq_nocase(x->sub, SLICE("tag")) && (!strcmp(x->field->name, "from") || !strcmp(x->field->name, "to"))) {
@@ -272,8 +274,6 @@ static void check_need(struct rule_parser *p, const struct rule_action *a)
 
 	if (x->sub.p && (x->flags & RULE_MEMBER) && a->row->verb != RULE_A_REMOVE)
 		rule_fail(p, x->pos, "add supported \"100rel\"", "keep and set take the whole list; one member is added as a value, and removed by its name in brackets");
-	if (x->field->kind == RULE_K_CODECS && need == RULE_REMOVE && !x->sub.p)
-		rule_fail(p, x->pos, "remove sdp.audio.codecs[\"G729\"]", "all codecs cannot be removed");
 	if (x->flags & need)
 		return;
 	if (!(x->flags & (RULE_WRITE | RULE_REMOVE | RULE_ADD | RULE_KEEP))) {
