@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -214,7 +215,7 @@ static void test_cost(void **state)
 		struct rule_set *s;
 		struct rule_chain *c;
 		struct mallinfo2 before, after;
-		struct mono t;
+		clock_t t;
 		unsigned rounds = 200000 / sizes[k];
 
 		n += (size_t)snprintf(text + n, room - n, "set @scanners glob { \"sipcli*\", \"friendly*\", \"sipvicious*\" }\npolicy p on send any {\n");
@@ -225,10 +226,10 @@ static void test_cost(void **state)
 		assert_int_equal(rule_chain_new(&s, 1, NULL, &c), 0);
 		run(c, m, false);
 		before = mallinfo2();
-		t = base_mono_now();
+		t = clock();
 		for (unsigned i = 0; i < rounds; i++)
 			assert_int_equal(run(c, m, false).fired, 0);
-		print_message("%u rules that do not match: %.2f us a message\n", sizes[k], (double)(base_mono_now().us - t.us) / rounds);
+		print_message("%u rules that do not match: %.2f us of CPU a message\n", sizes[k], (double)(clock() - t) * 1e6 / CLOCKS_PER_SEC / rounds);
 		after = mallinfo2();
 		assert_int_equal(before.uordblks, after.uordblks);
 		base_unref(s);
