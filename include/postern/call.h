@@ -48,7 +48,9 @@ struct call_record_leg {
 	struct slice tls_name, tls;        /* outgoing TLS: name to check, profile id */
 	uint64_t sdp_shown;                /* mark of the description sent last */
 	union base_addr source;            /* where its messages come from / go to */
-	uint8_t offer_state, hold;         /* for the offer/answer machine of later issues: 0 today */
+	struct slice view, identity;       /* what the other leg was shown of the peer; hashes of its relay_if_changed headers, u32 each */
+	uint8_t offer_state, hold;         /* offer_state: 1 sdp_in was an offer; 2 requests of ours wait */
+	uint32_t dirs;                     /* two bits a stream: lower half as the peer wants, upper half as it was shown */
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
 	uint8_t nstreams; struct call_record_stream stream[CALL_STREAMS];
 };
@@ -60,6 +62,7 @@ struct call_record {
 	int64_t start_ms, ringing_ms, answer_ms; /* wall clock; 0 = not yet */
 	struct call_record_leg leg[2];     /* A (the caller's), B */
 	struct slice vars;                 /* call variables and tags (later) */
+	struct slice decisions;            /* mid-call decisions, JSON array; empty: none */
 	struct slice extra;                /* fields of a newer version: kept, not read */
 	uint8_t over;                      /* CALL_ENDING: bit 0 leg A knows, bit 1 leg B; beside the record, not in it */
 };

@@ -21,6 +21,8 @@ static struct sipua_msg *response_for(struct call_exchange *x, int status, const
 	err = resp ? call_headers_cross(msg, resp, x->from) : 0;
 	if (!err)
 		err = call_headers_ours(msg, x->from);
+	if (!err && status >= 200 && status < 300)
+		err = call_timer_accept(x->from, msg, sipua_srv_sip(x->srv));
 	if (!err)
 		err = call_headers_contact(msg, x->from);
 	if (!err)
@@ -143,6 +145,8 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 	call_hunt_note(c, wire_sip_status(resp), "answered");
 	call_hunt_end(c);
 	call_leg_allow(x->to, resp);
+	call_identity_changed(x->to, resp);
+	call_timer_accepted(x->to, resp);
 	if (sipua_dialog_establish(x->to->dialog, resp)) {
 		answer_failed(x, 502);
 		return;
@@ -169,8 +173,9 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 	call_is_up(c);
 	x->from->confirmed = true;
 	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n };
-	msg = call_persist(c) ? NULL : response_for(x, wire_sip_status(resp), resp, sdp);
-	if (!msg) {
+	msg = response_for(x, wire_sip_status(resp), resp, sdp);
+	if (!msg || call_persist(c)) {
+		sipua_msg_free(msg);
 		call_exchange_refuse(x, 503, NULL, NULL);
 		call_end(c, "resources", "postern", 503, NULL, NULL);
 		return;

@@ -6,6 +6,7 @@
 #ifndef CALL_B2B_H
 #define CALL_B2B_H
 
+#include "call/policy.h"
 #include "postern/base.h"
 #include "postern/call.h"
 #include "postern/loop.h"
@@ -40,6 +41,20 @@ struct call_leg {
 	union base_addr source;        /* of the peer's requests, or where ours go */
 	struct call_text sdp_in, sdp_out; /* last in force: from the peer, to it */
 	uint64_t o_id, o_version;      /* of our o= on this leg; version 0: none sent yet */
+	struct call_text view;         /* of what this peer wants: what the other leg was shown, before addresses (shown.c) */
+	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* enum wire_dir of its streams: as it wants, as the other leg was shown */
+	bool was_offer;                /* sdp_in was an offer */
+	uint32_t identity[CALL_IDENTITIES]; /* hash of the last value of each header of relay_if_changed; 0: none seen */
+	struct call_timer timer;
+	bool answered_once;            /* an INVITE of this dialog was answered: a timer is not begun by a later request that names none */
+	bool update_refused;           /* 405, 501 or 504 to an UPDATE of ours */
+	struct call_text goal;         /* `view` as it is to become, and its directions: a request of ours on the other leg is on its way, or waits */
+	uint8_t goal_dir[CALL_STREAMS];
+	unsigned todo;                 /* requests of ours that wait, 1 << enum call_own */
+	unsigned tries;                /* of the one at the head, after a 491 */
+	struct loop_timer todo_timer;
+	int64_t storm_at_ms;           /* when the window of the storm guard began */
+	unsigned storm;                /* requests in it */
 	uint64_t shown;                /* call_sdp_mark of the description that was sent last, whatever became of it */
 	uint32_t allow;                /* methods of the peer's latest Allow */
 	bool allow_seen;
@@ -74,6 +89,11 @@ struct call_exchange {
 	bool local_answer;             /* UPDATE without SDP as re-INVITE: the answer stays on `to` */
 	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
 	bool canceled;
+	bool consumed;                 /* answered here: `to` knows nothing of it */
+	unsigned relayed;              /* purposes that enter what `to` is shown */
+	struct call_text view;         /* `from` as `to` is shown it with this */
+	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of `from`, once it is done */
+	enum call_own own;             /* srv NULL: the request of ours that it is */
 	enum call_xstate state;
 	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
 	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE */
@@ -106,6 +126,9 @@ struct call {
 	unsigned ntried;
 	struct call_hunt *hunt;        /* until it is answered */
 	struct call_redirect *redirect;/* Contacts of 3xx, or NULL */
+	struct call_decision decision[CALL_DECISIONS]; /* the latest, a ring */
+	unsigned ndecisions;
+	int bye_cause;                 /* Reason of our BYEs; 0: as the status says */
 	int status;                    /* final status of the call towards the caller */
 	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */
 	char why[64];
@@ -230,6 +253,8 @@ bool call_hunt_has_other(struct call_leg *leg);
 extern const struct sipua_dialog_ops call_dialog_ops;
 
 /* exchange.c */
+/** Does an exchange keep this leg from another offer? 0; 491 ours is pending; 500 its own is; 1: only from one of ours, an ACK or answer is due. */
+int call_exchange_busy(const struct call_leg *leg);
 struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);
 /** Take it off its call and release all it holds; transactions that are open are ended by sipua. */
 void call_exchange_free(struct call_exchange *x);
@@ -242,6 +267,10 @@ void call_exchange_refuse(struct call_exchange *x, int status, const char *phras
 int call_sdp_check(struct slice body);  /* 0, or a SIP status that refuses it */
 /** Text of the peer's description for the other leg; makes ports where streams need them. @return 0 or a SIP status */
 int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct slice *ret);
+/** The same for a text that shown.c built: nothing in it is a peer's to be checked. */
+int call_sdp_make(struct call_leg *to, struct slice body, bool answer, struct slice *ret);
+/** Transports of a peer's description, by its media profile. 0 or a SIP status */
+int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer);
 /** Hash of a description apart from its o= line. */
 uint64_t call_sdp_mark(struct slice text);
 /** Streams, directions and addresses of both legs as their descriptions say: tell media. */
@@ -250,13 +279,20 @@ void call_media_release(struct call *c);
 int call_text_set(struct call_text *t, struct slice s);
 void call_text_clear(struct call_text *t);
 
-/* body.c */
+/* parts.c */
+bool call_text_starts(struct slice s, struct slice head);
+/** Without blanks and line ends at both sides. */
+struct slice call_text_trimmed(struct slice s);
+/** The first line without its end; s moves behind it. */
+struct slice call_text_line(struct slice *s);
 #define CALL_PARTS 16            /* parts of a body that are looked at; more are left out */
 struct call_part { struct slice whole, type, body; };
 /** Parts of a multipart body; slices borrow it. Bounded; a fuzz target. */
 unsigned call_parts_parse(struct slice body, struct slice boundary, struct call_part part[static CALL_PARTS]);
 /** Boundary that a Content-Type names, without quotes; empty if none. */
 struct slice call_parts_boundary(struct slice type);
+
+/* body.c */
 /** The description in a message, as its body or as a part of it; empty: none. */
 struct slice call_body_sdp(const struct wire_sip *sip);
 bool call_body_is_sdp(const struct wire_sip *sip);

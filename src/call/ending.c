@@ -50,7 +50,7 @@ static int bye_reason(struct sipua_msg *msg, const struct call_leg *leg, const s
 
 	if (why)
 		return call_headers_cross(msg, why, leg);
-	text_add(&t, "SIP;cause=%d;text=\"%s\"", leg->call->status >= 300 ? leg->call->status : 480, leg->call->cause);
+	text_add(&t, "SIP;cause=%d;text=\"%s\"", leg->call->bye_cause ? leg->call->bye_cause : leg->call->status >= 300 ? leg->call->status : 480, leg->call->cause);
 	return sipua_msg_add(msg, "Reason", text_get(&t));
 }
 
@@ -136,6 +136,8 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 	for (i = 0; i < 2; i++) {
 		struct call_leg *l = &c->leg[i];
 
+		call_own_stop(l);
+		call_timer_stop(l);
 		if (l != told && !l->over && l->dialog && l->confirmed)
 			bye_send(l, why);
 	}

@@ -95,6 +95,10 @@ static void call_destroy(void *obj)
 		call_exchange_free(container_of(n, struct call_exchange, node));
 	for (i = 0; i < 2; i++) {
 		loop_timer_stop(&c->leg[i].bye_timer);
+		call_own_stop(&c->leg[i]);
+		call_timer_stop(&c->leg[i]);
+		call_text_clear(&c->leg[i].view);
+		call_text_clear(&c->leg[i].goal);
 		sipua_cli_free(c->leg[i].bye);
 		sipua_dialog_free(c->leg[i].dialog);
 		free(c->leg[i].call_id);

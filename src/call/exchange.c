@@ -17,6 +17,8 @@ static void exchange_destroy(void *obj)
 	if (x->call->x == x)
 		x->call->x = NULL;
 	list_del(&x->node);
+	call_own_kick(x->from, 0);
+	call_own_kick(x->to, 0);
 	call_reliable_free(x->reliable);
 	sipua_srv_free(x->srv);
 	sipua_cli_free(x->cli);
@@ -24,6 +26,7 @@ static void exchange_destroy(void *obj)
 	call_text_clear(&x->offer_out);
 	call_text_clear(&x->answer_in);
 	call_text_clear(&x->answer_out);
+	call_text_clear(&x->view);
 }
 
 struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method)
@@ -63,9 +66,31 @@ int call_exchange_commit(struct call_exchange *x)
 		err = text_dup(&answerer->sdp_in, &x->answer_in);
 	if (!err)
 		err = text_dup(&answerer->sdp_out, &x->offer_out);
-	if (!err)
+	if (!err) {
+		call_shown_reset(offerer, answerer);
 		call_media_apply(x->call);
+	}
 	return err;
+}
+
+int call_exchange_busy(const struct call_leg *leg)
+{
+	const struct call *c = leg->call;
+	const struct call_exchange *x = c->x;
+	const struct list_node *n;
+
+	if (x && x->to == leg)
+		return x->initial && x->answered ? 0 : 491;
+	if (x && x->srv && x->from == leg)
+		return x->initial && x->answered ? 0 : 500;
+	for (n = c->others.next; n != &c->others; n = n->next) {
+		x = container_of(n, struct call_exchange, node);
+		if (x->consumed && x->from == leg && x->method == WIRE_INVITE)
+			return x->state == CALL_X_ACK ? 491 : 1;
+		if (!x->consumed && !x->srv && x->to == leg)
+			return 1; /* an UPDATE of ours without SDP */
+	}
+	return 0;
 }
 
 void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp)

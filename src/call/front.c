@@ -7,7 +7,7 @@
 
 #include "call/b2b.h"
 
-const char *const call_known_options[] = { "100rel", "replaces", NULL };
+const char *const call_known_options[] = { "100rel", "replaces", "timer", NULL };
 
 void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struct sipua_path *path)
 {
@@ -72,6 +72,20 @@ static bool cps_take(struct call_engine *e)
 	return true;
 }
 
+/** Too short an interval of the session timer: 422 (RFC 4028 section 9). */
+static bool front_timer(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
+{
+	uint32_t least = call_timer_small(e->p.peers, trunk, sipua_in_sip(in));
+	char s[16];
+	const struct sipua_text extra[] = { { "Min-SE", { s, (size_t)snprintf(s, sizeof s, "%u", least) } }, { NULL, { NULL, 0 } } };
+
+	if (!least)
+		return false;
+	base_count(COUNTER_TIMER_SMALL);
+	sipua_in_reply(in, 422, NULL, extra);
+	return true;
+}
+
 static void front_invite(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
 {
 	int status = call_transfer_check(e, sipua_in_sip(in));
@@ -84,6 +98,8 @@ static void front_invite(struct call_engine *e, struct sipua_in *in, const struc
 		refuse_busy(in, "5", COUNTER_REJECT_CALLS);
 	else if (status)
 		refuse(in, status, NULL, COUNTER_REJECT_DIALOG);
+	else if (front_timer(e, in, trunk))
+		return;
 	else if (!cps_take(e))
 		refuse_busy(in, "1", COUNTER_REJECT_CPS);
 	else if (!peer_admit(e->plane, trunk))

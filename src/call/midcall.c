@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests inside a dialog. Until mid-call profiles come all of them are relayed: a re-INVITE as re-INVITE, an UPDATE as UPDATE where the other side's
- * live Allow lists it, else as re-INVITE with our last SDP (design.md section 6, 'Relaying'; RFC 3261 14, RFC 3311, RFC 6141, RFC 6337).
- * A failure goes back to the requester and both sessions stay as they were. BYE is ending.c's.
+ * Requests inside a dialog: a re-INVITE or UPDATE is classified and decided over; here it is relayed: a re-INVITE as re-INVITE, an UPDATE as UPDATE
+ * where the other side's live Allow lists it, else as re-INVITE (design.md section 6, 'Relaying'; RFC 3261 14, RFC 3311, RFC 6141, RFC 6337).
+ * A failure goes back to the requester and both sessions stay as they were. What is answered here is consume.c's, BYE ending.c's.
  */
 #include <stdio.h>
 
@@ -14,7 +14,13 @@ static const struct sipua_srv_ops relay_srv_ops;
 static const struct sipua_cli_ops relay_cli_ops;
 static const struct sipua_cli_ops undo_cli_ops;
 
-static void reply_and_free(struct sipua_srv *srv, int status)
+/* the request in hand */
+static struct wire_sdp now, was, ours;
+static struct call_change change;
+
+static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
+
+void call_mid_refuse(struct sipua_srv *srv, int status)
 {
 	struct sipua_msg *msg;
 
@@ -31,19 +37,22 @@ static void reply_and_free(struct sipua_srv *srv, int status)
 	sipua_srv_free(srv);
 }
 
-/** Text that goes to the other leg: the requester's new SDP, or our last one there where the request has none but must have. 0 or a status. */
-static int relay_sdp(struct call_exchange *x, const struct wire_sip *sip)
+/** Text that goes to the other leg: what it is to be shown, or our last one there where the request has none but must have. 0 or a status. */
+static int relay_sdp(struct call_exchange *x, const struct wire_sip *sip, const struct call_verdict *v)
 {
 	struct slice text = { NULL, 0 };
 	int status = 0;
 
 	if (call_body_is_sdp(sip)) {
 		x->has_offer = true;
-		status = call_sdp_check(call_body_sdp(sip));
-		if (!status && call_text_set(&x->offer_in, call_body_sdp(sip)))
+		x->relayed = v->relayed;
+		memcpy(x->want_dir, v->want_dir, sizeof x->want_dir);
+		memcpy(x->shown_dir, v->shown_dir, sizeof x->shown_dir);
+		status = call_shown_offer(x->from, &now, &change, v->relayed, v->shown_dir, &text);
+		if (!status && (call_text_set(&x->offer_in, call_body_sdp(sip)) || call_text_set(&x->view, text)))
 			status = 500;
 		if (!status)
-			status = call_sdp_for(x->to, call_body_sdp(sip), false, &text);
+			status = call_sdp_make(x->to, text_of(&x->view), false, &text);
 	} else if (x->as_invite) {
 		x->local_answer = true;
 		text = (struct slice){ x->to->sdp_out.p, x->to->sdp_out.n };
@@ -63,7 +72,7 @@ static int relay_send(struct call_exchange *x, const struct wire_sip *sip, const
 	err = sipua_msg_request(x->to->dialog, slice_str(wire_method_name(m)), NULL, mf < 0 || mf > 70 ? 69 : mf - 1, &msg);
 	if (err)
 		return 500;
-	if (call_headers_fill(msg, sip, x->to, m == WIRE_INVITE || m == WIRE_UPDATE, (struct slice){ x->offer_out.p, x->offer_out.n })) {
+	if (call_headers_fill(msg, sip, x->to, true, text_of(&x->offer_out)) || call_timer_request(x->to, msg)) {
 		sipua_msg_free(msg);
 		return 500;
 	}
@@ -116,7 +125,7 @@ static void relay_watch(struct call_exchange *x)
 		loop_timer_start(l, &x->silent, peer_try_ms(x->to->trunk), relay_silent, x);
 }
 
-static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
+static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const struct call_verdict *v)
 {
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	struct call_leg *to = call_other(leg);
@@ -125,13 +134,14 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 	struct call_exchange *x;
 	int status;
 
-	if ((oa || as_invite) && c->x) {
-		reply_and_free(srv, c->x->from == leg ? 500 : 491);
+	if ((oa || as_invite) && (c->x || call_exchange_busy(to) >= 400)) {
+		base_count(COUNTER_MIDCALL_GLARE);
+		call_mid_refuse(srv, 491);
 		return;
 	}
 	x = call_exchange_new(leg, to, srv, m);
 	if (!x) {
-		reply_and_free(srv, 500);
+		call_mid_refuse(srv, 500);
 		return;
 	}
 	x->as_invite = as_invite;
@@ -140,7 +150,7 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 	else
 		list_add_tail(&c->others, &x->node);
 	sipua_srv_bind(srv, &relay_srv_ops, x);
-	status = wire_sip_max_forwards(sip) == 0 ? 483 : relay_sdp(x, sip);
+	status = wire_sip_max_forwards(sip) == 0 ? 483 : relay_sdp(x, sip, v);
 	if (!status)
 		status = relay_send(x, sip, NULL);
 	if (status) {
@@ -155,20 +165,51 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 
 static bool is_invite(const struct call_exchange *x) { return x->method == WIRE_INVITE || x->as_invite; }
 
-/** What the peer answered becomes the requester's answer, or its offer where the request had none. 0 or a status. */
-static int carry_sdp(struct call_exchange *x, struct slice body)
+/** The peer's offer in a 2xx goes to the requester, who sent none. 0 or a status. */
+static int carry_offer(struct call_exchange *x, struct slice body)
 {
-	struct call_text *in = x->has_offer ? &x->answer_in : &x->offer_in, *out = x->has_offer ? &x->answer_out : &x->offer_out;
 	struct slice text;
-	int status = x->has_offer ? 0 : call_sdp_check(body);
+	int status = call_sdp_check(body);
 
-	if (!status && call_text_set(in, body))
+	if (!status && call_text_set(&x->offer_in, body))
 		status = 500;
 	if (!status)
-		status = call_sdp_for(x->from, body, x->has_offer, &text);
-	if (!status && call_text_set(out, text))
-		status = 500;
-	return status;
+		status = call_sdp_for(x->from, body, false, &text);
+	return status ? status : call_text_set(&x->offer_out, text) ? 500 : 0;
+}
+
+/** What the peer answered becomes the requester's answer, as far as that may see it. 0 or a status. */
+static int carry_answer(struct call_exchange *x, struct slice body)
+{
+	struct slice text;
+	int status = call_text_set(&x->answer_in, body) ? 500 : call_sdp_secure(x->to, body, true);
+
+	if (!status && (wire_sdp_parse(body, &was) || wire_sdp_parse(text_of(&x->offer_in), &now)))
+		status = 502;
+	if (status)
+		return status;
+	call_decide_answer(x->to, x->as_invite ? WIRE_INVITE : x->method, &was, text_of(&x->offer_out));
+	status = call_shown_carry(text_of(&x->answer_in), &now, x->to->shown_dir, &text);
+	if (!status)
+		status = call_sdp_make(x->from, text, true, &text);
+	return status ? status : call_text_set(&x->answer_out, text) ? 500 : 0;
+}
+
+/** Both sides agree: what the requester wants is now what the other was shown. */
+static int relay_commit(struct call_exchange *x)
+{
+	struct call_leg *from = x->from, *to = x->to;
+
+	if (call_text_set(&from->sdp_in, text_of(&x->offer_in)) || call_text_set(&from->sdp_out, text_of(&x->answer_out)) ||
+		call_text_set(&to->sdp_in, text_of(&x->answer_in)) || call_text_set(&to->sdp_out, text_of(&x->offer_out)) ||
+		call_text_set(&from->view, text_of(&x->view)) || call_shown_all(to))
+		return ERR_FULL;
+	memcpy(from->want_dir, x->want_dir, sizeof from->want_dir);
+	memcpy(from->shown_dir, x->shown_dir, sizeof from->shown_dir);
+	from->was_offer = true;
+	to->was_offer = false;
+	call_media_apply(x->call);
+	return 0;
 }
 
 /** The answer (or offer) of a 2xx for the requester. 0 or a status. */
@@ -182,7 +223,9 @@ static int relay_answer(struct call_exchange *x, const struct wire_sip *resp)
 		call_media_apply(x->call);
 		return 0;
 	}
-	return x->has_offer || x->method == WIRE_INVITE ? carry_sdp(x, call_body_sdp(resp)) : 0;
+	if (x->has_offer)
+		return carry_answer(x, call_body_sdp(resp));
+	return x->method == WIRE_INVITE ? carry_offer(x, call_body_sdp(resp)) : 0;
 }
 
 static int reply_success(struct call_exchange *x, const struct wire_sip *resp)
@@ -194,11 +237,14 @@ static int reply_success(struct call_exchange *x, const struct wire_sip *resp)
 
 	if (err)
 		return err;
-	err = call_headers_fill(msg, resp, x->from, x->method == WIRE_INVITE || x->method == WIRE_UPDATE, sdp);
+	err = call_headers_fill(msg, resp, x->from, true, sdp);
+	if (!err)
+		err = call_timer_accept(x->from, msg, sipua_srv_sip(x->srv));
 	if (err) {
 		sipua_msg_free(msg);
 		return err;
 	}
+	call_persist(x->call);
 	return sipua_srv_send(x->srv, msg);
 }
 
@@ -265,6 +311,8 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 
 	loop_timer_stop(&x->timer);
 	call_leg_allow(x->to, resp);
+	call_identity_changed(x->to, resp);
+	call_timer_accepted(x->to, resp);
 	sipua_dialog_refresh_target(x->to->dialog, resp);
 	status = late ? 487 : relay_answer(x, resp);
 	if (is_invite(x) && (status || x->has_offer || x->local_answer))
@@ -274,10 +322,9 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		return;
 	}
 	if (x->has_offer)
-		call_exchange_commit(x);
+		relay_commit(x);
 	if (x->method == WIRE_INVITE || x->method == WIRE_UPDATE)
 		sipua_dialog_refresh_target(x->from->dialog, sipua_srv_sip(x->srv));
-	call_persist(x->call);
 	reply_success(x, resp);
 	if (x->method == WIRE_INVITE)
 		x->state = x->has_offer ? CALL_X_DONE : CALL_X_ACK; /* until its ACK */
@@ -370,6 +417,93 @@ static void relay_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *
 
 static const struct sipua_srv_ops relay_srv_ops = { .ack = relay_ack, .cancel = relay_cancel };
 
+/* ---- in ---- */
+
+/** What the request changes. 0 or the status that refuses it. */
+static int classify(struct call_leg *leg, enum wire_method m, const struct wire_sip *sip)
+{
+	bool identity = call_identity_changed(leg, sip);
+	int status = 0;
+
+	memset(&change, 0, sizeof change);
+	if (call_body_is_sdp(sip)) {
+		status = call_sdp_check(call_body_sdp(sip));
+		if (!status)
+			status = call_sdp_secure(leg, call_body_sdp(sip), false);
+		if (!status && (wire_sdp_parse(call_body_sdp(sip), &now) || !leg->sdp_in.n || wire_sdp_parse(text_of(&leg->sdp_in), &was) ||
+			!leg->sdp_out.n || wire_sdp_parse(text_of(&leg->sdp_out), &ours)))
+			status = 488;
+		if (!status)
+			call_classify(&was, leg->was_offer, &ours, &now, &change);
+	} else {
+		change.all = m == WIRE_INVITE ? 1u << CALL_OFFERLESS : 1u << CALL_REFRESH;
+	}
+	change.all |= identity ? 1u << CALL_IDENTITY : 0;
+	return status;
+}
+
+/** Too short an interval of the session timer: 422. */
+static bool timer_refused(struct call_leg *leg, struct sipua_srv *srv)
+{
+	uint32_t least = call_timer_small(leg->call->peers, leg->trunk, sipua_srv_sip(srv));
+	struct sipua_msg *msg;
+	char s[16];
+
+	if (!least)
+		return false;
+	base_count(COUNTER_TIMER_SMALL);
+	snprintf(s, sizeof s, "%u", least);
+	if (!sipua_msg_response(srv, 422, NULL, &msg)) {
+		sipua_msg_add(msg, "Min-SE", slice_str(s));
+		sipua_srv_send(srv, msg);
+	}
+	sipua_srv_free(srv);
+	return true;
+}
+
+/** Before the call is up nothing can be relayed beside the INVITE: answered here where that can be, else 488. */
+static void early(struct call_leg *leg, struct call_verdict *v)
+{
+	if (leg->call->state >= CALL_UP || !v->relay)
+		return;
+	v->relay = false;
+	v->reason = "early";
+	if (v->relayed & 1u << CALL_FAX || (v->relayed & 1u << CALL_CODEC && !call_shown_can_codec(leg, &now, &change)))
+		v->status = 488;
+}
+
+/** A re-INVITE or UPDATE. */
+static void session_request(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
+{
+	const struct wire_sip *sip = sipua_srv_sip(srv);
+	bool sdp = call_body_is_sdp(sip);
+	int busy = m == WIRE_INVITE || sdp ? call_exchange_busy(leg) : 0, status;
+	struct call_verdict v;
+
+	if (busy >= 400) {
+		base_count(COUNTER_MIDCALL_GLARE);
+		call_mid_refuse(srv, busy);
+		return;
+	}
+	if (timer_refused(leg, srv))
+		return;
+	status = classify(leg, m, sip);
+	if (status) {
+		call_mid_refuse(srv, status);
+		return;
+	}
+	call_decide(leg, m, sdp ? &now : NULL, false, &change, &v);
+	if (!v.status)
+		early(leg, &v);
+	call_decision_note(leg, m, &v);
+	if (v.status)
+		call_mid_refuse(srv, v.status);
+	else if (v.relay)
+		relay(leg, srv, m, &v);
+	else
+		call_consume(leg, srv, m, v.want_dir);
+}
+
 static void on_bye(struct call_leg *leg, struct sipua_srv *srv)
 {
 	const struct wire_sip *sip = sipua_srv_sip(srv);
@@ -395,7 +529,7 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 	if (m == WIRE_BYE) {
 		on_bye(leg, srv);
 	} else if (leg->call->state == CALL_ENDING) {
-		reply_and_free(srv, 481);
+		call_mid_refuse(srv, 481);
 	} else if (bad.n) {
 		if (!sipua_msg_response(srv, 420, NULL, &msg) && !sipua_msg_add(msg, "Unsupported", bad))
 			sipua_srv_send(srv, msg);
@@ -403,7 +537,7 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 	} else if (m == WIRE_PRACK) {
 		call_reliable_prack(leg, srv);
 	} else if (m == WIRE_INVITE || m == WIRE_UPDATE) {
-		relay(leg, srv, m);
+		session_request(leg, srv, m);
 	} else {
 		call_relay_request(leg, srv);
 	}

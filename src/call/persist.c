@@ -50,6 +50,39 @@ static int secrets_put(struct call *c)
 	return err ? err : call_store_put(c->eng->secrets, c->secret_slot, &r);
 }
 
+/** Mid-call state: what is wanted, what was shown, who refreshes. */
+static void policy_print(const struct call_leg *l, struct call_record_leg *r)
+{
+	unsigned i;
+
+	r->view = text_of(&l->view);
+	r->identity = (struct slice){ (const char *)l->identity, sizeof l->identity };
+	r->offer_state = l->was_offer;
+	for (i = 0; i < CALL_STREAMS; i++)
+		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
+	r->timer_role = (uint8_t)l->timer.role;
+	r->timer_s = l->timer.s;
+	r->timer_deadline_ms = l->timer.deadline_ms;
+}
+
+static int policy_restore(struct call_leg *l, const struct call_record_leg *r)
+{
+	unsigned i;
+
+	if (r->identity.n == sizeof l->identity)
+		memcpy(l->identity, r->identity.p, sizeof l->identity);
+	l->was_offer = r->offer_state & 1;
+	for (i = 0; i < CALL_STREAMS; i++) {
+		l->want_dir[i] = r->dirs >> (2 * i) & 3;
+		l->shown_dir[i] = r->dirs >> (2 * i + 16) & 3;
+	}
+	l->answered_once = true;
+	l->timer.role = r->timer_role <= CALL_TIMER_PEER ? (enum call_timer_role)r->timer_role : CALL_TIMER_NONE;
+	l->timer.s = r->timer_s;
+	l->timer.deadline_ms = r->timer_deadline_ms;
+	return call_text_set(&l->view, r->view);
+}
+
 static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 {
 	struct sipua_dialog_state d = { 0 };
@@ -71,6 +104,7 @@ static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 	r->sdp_id = l->o_id;
 	r->sdp_version = l->o_version;
 	r->sdp_shown = l->shown;
+	policy_print(l, r);
 	r->allow = l->allow;
 	r->allow_seen = l->allow_seen;
 	r->confirmed = l->confirmed;
@@ -89,10 +123,12 @@ int call_persist(struct call *c)
 {
 	struct call_record r = { .serial = c->serial, .state = (uint8_t)c->state, .from = slice_str(c->from), .to = slice_str(c->to),
 		.route = slice_str(c->route), .start_ms = c->start_ms, .ringing_ms = c->ringing_ms, .answer_ms = c->answer_ms };
+	char decisions[CALL_DECISIONS * 256];
 	unsigned i;
 	int err = 0;
 
 	memcpy(r.id, c->id, sizeof r.id);
+	r.decisions = call_decisions_print(c, decisions, sizeof decisions);
 	for (i = 0; i < 2; i++)
 		leg_print(&c->leg[i], &r.leg[i]);
 	if (c->slot == CALL_NO_SLOT)
@@ -206,6 +242,8 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r, bool
 	call_setup_dialog(l);
 	if (err || (!r->confirmed && !l->call_id) || call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
 		return err ? err : ERR_FULL;
+	if (policy_restore(l, r))
+		return ERR_FULL;
 	return leg_media(l, r, ending);
 }
 
@@ -309,6 +347,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");
 	call_figures(c, 1);
 	if (r->state == CALL_UP && !err) {
+		call_timer_restore(&c->leg[0]);
+		call_timer_restore(&c->leg[1]);
 		call_media_apply(c); /* a wish may have died with the former engine; saying it again changes nothing */
 		return 0;
 	}

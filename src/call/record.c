@@ -6,7 +6,7 @@
  */
 #include "postern/call.h"
 
-#define RECORD_VERSION 1
+#define RECORD_VERSION 2
 
 const char *call_state_name(enum call_state s)
 {
@@ -53,7 +53,8 @@ static void get_addr(struct reader *r, union base_addr *a)
 
 static void put_leg(struct writer *w, const struct call_record_leg *l)
 {
-	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out, l->tls_name, l->tls };
+	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out, l->tls_name, l->tls,
+		l->view, l->identity };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -72,6 +73,7 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 	put_addr(w, &l->source);
 	wr_u8(w, l->offer_state);
 	wr_u8(w, l->hold);
+	wr_u32(w, l->dirs);
 	wr_u8(w, l->timer_role);
 	wr_u32(w, l->timer_s);
 	wr_u64(w, (uint64_t)l->timer_deadline_ms);
@@ -85,7 +87,8 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 
 static void get_leg(struct reader *r, struct call_record_leg *l)
 {
-	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out, &l->tls_name, &l->tls };
+	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out, &l->tls_name, &l->tls,
+		&l->view, &l->identity };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -104,6 +107,7 @@ static void get_leg(struct reader *r, struct call_record_leg *l)
 	get_addr(r, &l->source);
 	l->offer_state = rd_u8(r);
 	l->hold = rd_u8(r);
+	l->dirs = rd_u32(r);
 	l->timer_role = rd_u8(r);
 	l->timer_s = rd_u32(r);
 	l->timer_deadline_ms = (int64_t)rd_u64(r);
@@ -137,6 +141,7 @@ int call_record_print(const struct call_record *r, void *buf, size_t size, size_
 	for (i = 0; i < 2; i++)
 		put_leg(&w, &r->leg[i]);
 	wr_slice(&w, r->vars);
+	wr_slice(&w, r->decisions);
 	wr_slice(&w, r->extra);
 	if (w.bad)
 		return ERR_TRUNCATED;
@@ -168,6 +173,7 @@ int call_record_parse(const void *buf, size_t n, struct call_record *ret)
 	for (i = 0; i < 2; i++)
 		get_leg(&r, &c.leg[i]);
 	c.vars = rd_slice(&r);
+	c.decisions = rd_slice(&r);
 	c.extra = rd_slice(&r);
 	if (r.bad || c.state >= CALL_STATES)
 		return ERR_TORN;

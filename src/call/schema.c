@@ -12,17 +12,17 @@ static const char *const refresher_names[] = { "auto", "local", "peer", NULL };
 
 static const struct conf_row timer_rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = AT(id), .flags = CONF_REQUIRED, .doc = "Name of the profile." },
-	{ .key = "mode", .type = CONF_ENUM, .at = AT(mode), .flags = CONF_LATER, .def = "\"local\"", .names = mode_names,
+	{ .key = "mode", .type = CONF_ENUM, .at = AT(mode), .flags = CONF_LATER, .def = "\"local\"", .names = mode_names, .now = "[\"off\"]",
 	  .doc = "`local` ends the timer on the leg, `off` has none, `relay` passes it through where both legs say so (RFC 4028)." },
-	{ .key = "expires", .type = CONF_INT, .at = AT(expires), .flags = CONF_LATER, .def = "1800", .min = 90, .max = 86400, .unit = "s",
+	{ .key = "expires", .type = CONF_INT, .at = AT(expires), .def = "1800", .min = 90, .max = 86400, .unit = "s",
 	  .doc = "Session-Expires that is asked for; a longer one is lowered to it." },
-	{ .key = "min_se", .type = CONF_INT, .at = AT(min_se), .flags = CONF_LATER, .def = "90", .min = 90, .max = 86400, .unit = "s",
+	{ .key = "min_se", .type = CONF_INT, .at = AT(min_se), .def = "90", .min = 90, .max = 86400, .unit = "s",
 	  .doc = "Min-SE: a shorter interval is answered with 422." },
-	{ .key = "method", .type = CONF_ENUM, .at = AT(method), .flags = CONF_LATER, .def = "\"auto\"", .names = method_names,
+	{ .key = "method", .type = CONF_ENUM, .at = AT(method), .def = "\"auto\"", .names = method_names,
 	  .doc = "Refresh with UPDATE or re-INVITE; `auto`: UPDATE where the peer's latest Allow lists it." },
-	{ .key = "refresher", .type = CONF_ENUM, .at = AT(refresher), .flags = CONF_LATER, .def = "\"auto\"", .names = refresher_names,
+	{ .key = "refresher", .type = CONF_ENUM, .at = AT(refresher), .def = "\"auto\"", .names = refresher_names,
 	  .doc = "Who refreshes, in requests of ours and where a request names nobody." },
-	{ .key = "add_if_missing", .type = CONF_BOOL, .at = AT(add_if_missing), .flags = CONF_LATER, .def = "true",
+	{ .key = "add_if_missing", .type = CONF_BOOL, .at = AT(add_if_missing), .def = "true",
 	  .doc = "Put a timer on the leg where the other side gave none." },
 	{ .key = NULL }
 };
@@ -60,7 +60,7 @@ _Static_assert(PURPOSES == CALL_PURPOSES, "a row for every purpose");
 
 /* the defaults are those of `media-change` */
 #define ACTION(name, purpose, method, def_, doc_) \
-	{ .key = name, .type = CONF_CHOICE, .at = AT(method[purpose]), .flags = CONF_LATER, .def = def_, .min = 400, .max = 699, .names = action_names, .doc = doc_ }
+	{ .key = name, .type = CONF_CHOICE, .at = AT(method[purpose]), .def = def_, .min = 400, .max = 699, .names = action_names, .doc = doc_ }
 #define CONSUME "\"consume\""
 #define RELAY "\"relay\""
 #define ACTIONS(method) \
@@ -90,9 +90,9 @@ static const struct conf_row midcall_rows[] = {
 	{ .key = "reinvite", .type = CONF_OBJECT, .sub = reinvite_rows,
 	  .doc = "What becomes of a re-INVITE, by what it changes: answered here, relayed, or refused with a status." },
 	{ .key = "update", .type = CONF_OBJECT, .sub = update_rows, .doc = "Likewise of an UPDATE." },
-	{ .key = "shield", .type = CONF_BOOL, .at = AT(shield), .flags = CONF_LATER, .def = "false",
+	{ .key = "shield", .type = CONF_BOOL, .at = AT(shield), .def = "false",
 	  .doc = "Protect the leg: what `consume-all` consumes is not relayed to it, the rest is refused with 488." },
-	{ .key = "relay_if_changed", .type = CONF_LIST, .elem = CONF_TOKEN, .at = AT(relay_if_changed), .flags = CONF_LATER | CONF_UNIQUE, .most = 32,
+	{ .key = "relay_if_changed", .type = CONF_LIST, .elem = CONF_TOKEN, .at = AT(relay_if_changed), .flags = CONF_UNIQUE, .most = 32,
 	  .def = "[\"P-Asserted-Identity\", \"Remote-Party-ID\"]", .doc = "Headers whose change makes a request one of identity." },
 	{ .key = NULL }
 };

@@ -209,7 +209,21 @@ static bool line_shown(const struct wire_sdp *s, unsigned i, bool answer, const 
 	return stream_used(&s->media[i], i) && (!answer || (peer && i < peer->nmedia && peer->media[i].port));
 }
 
-int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct slice *ret)
+int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer)
+{
+	const struct wire_sdp *s = &parsed[0];
+	unsigned i;
+	int status = 0;
+
+	if (wire_sdp_parse(body, &parsed[0]))
+		return answer ? 502 : 400;
+	for (i = 0; !status && i < s->nmedia; i++)
+		if (stream_used(&s->media[i], i) && carry_of(&s->media[i]) == CARRY_RTP)
+			status = transport_check(from, s, i, answer);
+	return status;
+}
+
+static int make(struct call_leg *to, struct slice body, bool answer, bool check, struct slice *ret)
 {
 	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1024];
 	struct wire_sdp_place place[WIRE_SDP_MEDIA] = { 0 };
@@ -225,7 +239,7 @@ int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct sli
 	for (i = 0; i < s->nmedia; i++) {
 		if (!line_shown(s, i, answer, peer))
 			continue;
-		status = carry_of(&s->media[i]) == CARRY_RTP ? transport_check(call_other(to), s, i, answer) : 0;
+		status = check && carry_of(&s->media[i]) == CARRY_RTP ? transport_check(call_other(to), s, i, answer) : 0;
 		if (!status)
 			status = port_make(to, i, family_for(to, peer, i, answer));
 		if (status)
@@ -237,6 +251,16 @@ int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct sli
 			call_crypto_place(to, &s->media[i], answer ? peer : NULL, i, &place[i], keys[i], sizeof keys[i]);
 	}
 	return print(to, s, place, ret);
+}
+
+int call_sdp_make(struct call_leg *to, struct slice body, bool answer, struct slice *ret)
+{
+	return make(to, body, answer, false, ret);
+}
+
+int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct slice *ret)
+{
+	return make(to, body, answer, true, ret);
 }
 
 /* ---- wants ---- */

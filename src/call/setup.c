@@ -38,6 +38,7 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	a->transport = (uint8_t)path->transport;
 	a->source = path->source;
 	call_leg_allow(a, sip);
+	call_identity_changed(a, sip);
 	wire_sip_from(sip, &from);
 	wire_sip_ruri(sip, &to);
 	shown_user(&from.uri, &f);
@@ -157,6 +158,8 @@ static int invite_send(struct call_exchange *x, const struct wire_sip *sip, cons
 	err = call_headers_cross(msg, sip, x->to);
 	if (!err)
 		err = call_headers_ours(msg, x->to);
+	if (!err)
+		err = call_timer_invite(x->to, msg, sip);
 	if (!err)
 		err = call_headers_contact(msg, x->to);
 	if (!err)

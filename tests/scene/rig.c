@@ -63,7 +63,7 @@ static int peers_new(struct rig *r, const char *options)
 	struct conf_errors *errs = NULL;
 	struct conf_doc *doc = NULL;
 	int n = snprintf(text, sizeof(text),
-		"{\"schema\":1,\"system\":{\"max_calls\":%d},"
+		"{\"schema\":1,\"system\":{\"max_calls\":%d,\"mid_call\":\"relay-all\"},"
 		"\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":%d}},"
 		"{\"id\":\"peering\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":21000,\"port_max\":%d}}],"
 		"\"listeners\":[{\"id\":\"a-udp\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":%u},"

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call, private: mid-call policy and session timers (design.md sections 6 and 7): what a leg keeps for them, and who does what.
+ * midcall.c takes a request in -> classify.c -> decide.c -> (consume.c | midcall.c relays); own.c and timer.c send requests of ours.
+ */
+#ifndef CALL_POLICY_H
+#define CALL_POLICY_H
+
+#include "call/classify.h"
+#include "postern/base.h"
+#include "postern/call.h"
+#include "postern/loop.h"
+
+struct call;
+struct call_leg;
+struct peer_set;
+struct peer_trunk;
+struct sipua_msg;
+struct sipua_srv;
+
+#define CALL_IDENTITIES 32       /* headers of relay_if_changed, at most */
+
+/** Session timer of a leg (RFC 4028): timer.c. */
+enum call_timer_role { CALL_TIMER_NONE, CALL_TIMER_WE, CALL_TIMER_PEER };
+struct call_timer {
+	enum call_timer_role role;     /* who refreshes */
+	uint32_t s, min_se;            /* interval; the least that the peer's 422 asked for */
+	unsigned small;                /* 422s to refreshes of ours */
+	int64_t deadline_ms;           /* wall clock: no refresh until then ends the call */
+	struct loop_timer t;
+};
+/** Requests of our own on a leg, in the order in which they go out. */
+enum call_own { CALL_OWN_SHOW /* what the other peer wants now */, CALL_OWN_REFRESH, CALL_OWNS };
+
+/** What became of a request inside the dialog, for whoever asks why. */
+#define CALL_DECISIONS 16
+struct call_decision { int64_t at_ms; unsigned leg, purposes, relayed; enum wire_method method; int status; /* 0: went on */ const char *action, *reason; };
+
+/* midcall.c */
+/** Answer with a status, and Retry-After where the peer is to come again. */
+void call_mid_refuse(struct sipua_srv *srv, int status);
+/** Requests of our own that wait go out, as soon as the leg is free. */
+void call_own_kick(struct call_leg *leg, int64_t after_ms);
+void call_own_add(struct call_leg *leg, enum call_own what);
+
+/* own.c: what waits in `todo` */
+void call_own_stop(struct call_leg *leg);
+
+/* consume.c */
+/** Answer an offer, an offerless re-INVITE or an UPDATE without SDP here. srv is consumed. */
+void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const uint8_t *want);
+
+/* decide.c */
+struct call_verdict {
+	int status;                    /* refuse with it; 0: go on */
+	bool relay;
+	unsigned purposes, relayed;
+	const char *reason;
+	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of the requester, once it is done */
+};
+/**
+ * What becomes of a change: profile of the leg, shield of the other, storm guard, early dialog (design.md section 6).
+ * @param now    [in] the peer's new SDP, NULL: none
+ * @param answer [in] it is an answer: only what our offer left open counts
+ */
+void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, bool answer, struct call_change *ch, struct call_verdict *ret);
+/** What an answer of this leg's peer changes of the directions that it shows. */
+void call_decide_answer(struct call_leg *leg, enum wire_method m, const struct wire_sdp *answer, struct slice offer);
+/** Is a header of relay_if_changed another than before? Takes down what stands there now. */
+bool call_identity_changed(struct call_leg *leg, const struct wire_sip *sip);
+void call_decision_note(struct call_leg *leg, enum wire_method m, const struct call_verdict *v);
+/** Decisions as JSON array, for the record. */
+struct slice call_decisions_print(const struct call *c, char *buf, size_t size);
+
+/* shown.c: texts lie in a scratch buffer until the next call; they go through call_sdp_make. 0 or a SIP status */
+/** Peer `from` as the other leg is to be shown it: its view, with what of `now` is relayed. dirs: of its streams. */
+int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, const struct call_change *ch, unsigned relayed, const uint8_t *dirs,
+	struct slice *ret);
+/** Answer of ours to this leg's offer: streams and formats as agreed. was: the peer's former SDP. */
+int call_shown_answer(const struct call_leg *leg, const struct wire_sdp *was, const struct wire_sdp *now, struct slice *ret);
+/** Answer of the other leg's peer, carried to the one that offered `now`. dirs: of the answering side. */
+int call_shown_carry(struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret);
+/** Offer of ours to a peer that sent none: what the other peer has, agreed formats first. */
+int call_shown_invite(const struct call_leg *leg, struct slice *ret);
+/** Directions that an offer says. */
+void call_shown_wants(const struct wire_sdp *now, uint8_t *want);
+/** The same of an answer: it changes only what our offer left open. */
+void call_shown_answered(const struct wire_sdp *answer, struct slice offer, uint8_t *want);
+/** The view becomes all that the peer's SDP says. */
+int call_shown_all(struct call_leg *leg);
+/** Both legs were shown all of each other. */
+void call_shown_reset(struct call_leg *offerer, struct call_leg *answerer);
+/** Can this change of formats be answered here: may the other side go on sending what it sends? */
+bool call_shown_can_codec(const struct call_leg *leg, const struct wire_sdp *now, const struct call_change *ch);
+/** Streams that came back, and that the other leg never lost, are no new ones. @return how many */
+unsigned call_shown_rejoined(const struct call_leg *leg, const struct wire_sdp *now, struct call_change *ch);
+
+/* timer.c: session timers (RFC 4028) */
+/** Min-SE of a 422 that this request deserves; 0: none. */
+uint32_t call_timer_small(const struct peer_set *peers, const struct peer_trunk *trunk, const struct wire_sip *sip);
+/** Into an INVITE of ours that begins a dialog; from: the request that it follows. */
+int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from);
+/** Into a request of ours inside the dialog that refreshes it. */
+int call_timer_request(struct call_leg *to, struct sipua_msg *msg);
+/** Into our 2xx to that request; the timer starts with it. */
+int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *request);
+/** The peer's 2xx to an INVITE or UPDATE of ours. */
+void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response);
+/** A refresh of ours failed: end the call, or when to try again. sip NULL: nobody answered. */
+void call_timer_failed(struct call_leg *leg, int status, const struct wire_sip *sip);
+/** Is a refresh of ours to be a re-INVITE? */
+bool call_timer_by_invite(const struct call_leg *leg);
+/** From the record. */
+void call_timer_restore(struct call_leg *leg);
+void call_timer_stop(struct call_leg *leg);
+
+#endif
