@@ -10,24 +10,6 @@
 
 #include "call/b2b.h"
 
-#define BOUNDARY_MAX 70          /* RFC 2046 5.1.1 */
-
-static bool slice_starts(struct slice s, struct slice head)
-{
-	return s.n >= head.n && !memcmp(s.p, head.p, head.n);
-}
-
-static struct slice trimmed(struct slice s)
-{
-	while (s.n && strchr(" \t\r\n", *s.p)) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && strchr(" \t\r\n", s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 static bool type_is(struct slice type, const char *want)
 {
 	size_t n = strlen(want);
@@ -35,113 +17,6 @@ static bool type_is(struct slice type, const char *want)
 	if (type.n < n || !slice_eq_nocase((struct slice){ type.p, n }, slice_str(want)))
 		return false;
 	return type.n == n || strchr("; \t", type.p[n]) || want[n - 1] == '/';
-}
-
-/* ---- parts ---- */
-
-/** First line of s, its end taken off; s moves behind it. */
-static struct slice take_line(struct slice *s)
-{
-	const char *nl = memchr(s->p, '\n', s->n);
-	struct slice line = { s->p, nl ? (size_t)(nl - s->p) : s->n };
-	size_t used = nl ? line.n + 1 : line.n;
-
-	s->p += used;
-	s->n -= used;
-	if (line.n && line.p[line.n - 1] == '\r')
-		line.n--;
-	return line;
-}
-
-/** 0: some line; 1: a boundary; 2: the last one. */
-static int boundary_of(struct slice line, struct slice boundary)
-{
-	struct slice rest;
-
-	if (!slice_starts(line, SLICE("--")))
-		return 0;
-	rest = (struct slice){ line.p + 2, line.n - 2 };
-	if (!slice_starts(rest, boundary))
-		return 0;
-	rest.p += boundary.n;
-	rest.n -= boundary.n;
-	if (slice_starts(rest, SLICE("--")))
-		return 2;
-	return trimmed(rest).n ? 0 : 1;
-}
-
-/** Headers of a part: its type; what is left of `whole` is its body. */
-static void part_read(struct call_part *p)
-{
-	struct slice rest = p->whole;
-
-	p->type = SLICE("text/plain");
-	while (rest.n) {
-		struct slice line = take_line(&rest);
-		const char *colon;
-
-		if (!line.n)
-			break;
-		colon = memchr(line.p, ':', line.n);
-		if (colon && slice_eq_nocase(trimmed((struct slice){ line.p, (size_t)(colon - line.p) }), SLICE("Content-Type")))
-			p->type = trimmed((struct slice){ colon + 1, line.n - (size_t)(colon + 1 - line.p) });
-	}
-	p->body = rest;
-}
-
-/** The line end before a boundary belongs to it. */
-static size_t without_end(const char *start, const char *end)
-{
-	if (end > start && end[-1] == '\n')
-		end--;
-	if (end > start && end[-1] == '\r')
-		end--;
-	return (size_t)(end - start);
-}
-
-unsigned call_parts_parse(struct slice body, struct slice boundary, struct call_part part[static CALL_PARTS])
-{
-	const char *start = NULL;
-	unsigned n = 0;
-
-	if (!boundary.n || boundary.n > BOUNDARY_MAX)
-		return 0;
-	while (body.n) {
-		const char *at = body.p;
-		int kind = boundary_of(take_line(&body), boundary);
-
-		if (!kind)
-			continue;
-		if (start) {
-			part[n].whole = (struct slice){ start, without_end(start, at) };
-			part_read(&part[n]);
-			n++;
-		}
-		if (kind == 2 || n == CALL_PARTS)
-			return n;
-		start = body.p;
-	}
-	/* the last boundary is missing: what stands there is taken all the same */
-	if (start && n < CALL_PARTS) {
-		part[n].whole = (struct slice){ start, (size_t)(body.p - start) };
-		part_read(&part[n]);
-		n++;
-	}
-	return n;
-}
-
-struct slice call_parts_boundary(struct slice type)
-{
-	const char *semi = memchr(type.p, ';', type.n);
-	struct slice v = { NULL, 0 };
-
-	if (semi)
-		v = wire_param((struct slice){ semi + 1, type.n - (size_t)(semi + 1 - type.p) }, "boundary");
-	if (v.n >= 2 && *v.p == '"' && v.p[v.n - 1] == '"') {
-		v.p++;
-		v.n -= 2;
-	}
-	return v;
 }
 
 /* ---- of a message ---- */
@@ -189,7 +64,7 @@ static void frag_line(struct text *t, struct slice line, struct slice host)
 		return;
 	text_slice(t, (struct slice){ line.p, (size_t)(colon + 1 - line.p) });
 	text_add(t, " ");
-	if (call_headers_hide(t, trimmed((struct slice){ line.p, (size_t)(colon - line.p) }), trimmed((struct slice){ colon + 1, line.n - (size_t)(colon + 1 - line.p) }), host)) {
+	if (call_headers_hide(t, call_text_trimmed((struct slice){ line.p, (size_t)(colon - line.p) }), call_text_trimmed((struct slice){ colon + 1, line.n - (size_t)(colon + 1 - line.p) }), host)) {
 		text_add(t, "\r\n");
 		return;
 	}
@@ -202,7 +77,7 @@ static void frag_start(struct text *t, struct slice line, struct slice host)
 {
 	const char *a = memchr(line.p, ' ', line.n), *b = a ? memchr(a + 1, ' ', line.n - (size_t)(a + 1 - line.p)) : NULL;
 
-	if (slice_starts(line, SLICE("SIP/2.0 ")) || !b) {
+	if (call_text_starts(line, SLICE("SIP/2.0 ")) || !b) {
 		text_slice(t, line);
 	} else {
 		text_slice(t, (struct slice){ line.p, (size_t)(a + 1 - line.p) });
@@ -215,7 +90,7 @@ static void frag_start(struct text *t, struct slice line, struct slice host)
 /** message/sipfrag (RFC 3420) with our host where it names one of the inside. */
 static void put_sipfrag(struct text *t, struct slice body, struct slice host)
 {
-	struct slice line = take_line(&body);
+	struct slice line = call_text_line(&body);
 	const char *space = memchr(line.p, ' ', line.n), *colon = memchr(line.p, ':', line.n);
 
 	if (colon && (!space || colon < space))
@@ -223,7 +98,7 @@ static void put_sipfrag(struct text *t, struct slice body, struct slice host)
 	else
 		frag_start(t, line, host);
 	while (body.n) {
-		line = take_line(&body);
+		line = call_text_line(&body);
 		if (!line.n) {
 			text_add(t, "\r\n");
 			break; /* a body within it may hold a description */

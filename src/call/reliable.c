@@ -231,13 +231,34 @@ static int take_answer(struct call_reliable *r, const struct wire_sip *sip)
 	return call_persist(x->call) ? 500 : 0;
 }
 
+/** The next one leaves, or the 2xx that waited for the last. */
+static void go_on(struct call_reliable *r)
+{
+	struct sipua_msg *final = r->final;
+
+	send_next(r);
+	if (r->sent || !final)
+		return;
+	r->final = NULL;
+	final_send(r->x, final);
+}
+
+/** For a response that a 2xx has overtaken; once. */
+static bool is_late(struct call_leg *leg, uint32_t rseq, uint32_t cseq)
+{
+	bool late = rseq && rseq == leg->rack_rseq && cseq == leg->rack_cseq;
+
+	if (late)
+		leg->rack_rseq = 0;
+	return late;
+}
+
 void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv)
 {
 	struct call_exchange *x = leg->call->x;
 	struct call_reliable *r = x && x->from == leg && x->srv ? x->reliable : NULL;
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	uint32_t rseq = 0, cseq = 0;
-	struct sipua_msg *final;
 	int status;
 
 	if (!rack_read(sip, &rseq, &cseq)) {
@@ -245,21 +266,13 @@ void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv)
 		return;
 	}
 	if (!r || !r->sent || rseq != r->rseq || cseq != wire_sip_cseq(sipua_srv_sip(x->srv))) {
-		bool late = rseq && rseq == leg->rack_rseq && cseq == leg->rack_cseq;
-
-		leg->rack_rseq = late ? 0 : leg->rack_rseq;
-		prack_reply(srv, late ? 200 : 481);
+		prack_reply(srv, is_late(leg, rseq, cseq) ? 200 : 481);
 		return;
 	}
 	sent_done(r);
 	status = take_answer(r, sip);
 	prack_reply(srv, status ? status : 200);
-	send_next(r);
-	if (r->sent || !r->final)
-		return;
-	final = r->final;
-	r->final = NULL;
-	final_send(x, final);
+	go_on(r);
 }
 
 /* ---- towards the callee ---- */

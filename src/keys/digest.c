@@ -81,10 +81,31 @@ static int algorithm_read(struct slice v, struct keys_digest *ret)
 	return ERR_UNSUPPORTED;
 }
 
+static int qop_read(struct slice v, struct keys_digest *ret)
+{
+	ret->qop = list_has(v, "auth") ? KEYS_QOP_AUTH : list_has(v, "auth-int") ? KEYS_QOP_AUTH_INT : KEYS_QOP_NONE;
+	return ret->qop == KEYS_QOP_NONE ? ERR_UNSUPPORTED : 0;
+}
+
+static int param_read(struct slice name, struct slice value, struct keys_digest *ret)
+{
+	const struct { const char *name; struct slice *at; } texts[] = { { "realm", &ret->realm }, { "nonce", &ret->nonce }, { "opaque", &ret->opaque } };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(texts); i++)
+		if (slice_eq_nocase(name, slice_str(texts[i].name)))
+			*texts[i].at = value;
+	if (slice_eq_nocase(name, SLICE("stale")))
+		ret->stale = slice_eq_nocase(value, SLICE("true"));
+	ret->algorithm_given |= slice_eq_nocase(name, SLICE("algorithm"));
+	if (slice_eq_nocase(name, SLICE("algorithm")))
+		return algorithm_read(value, ret);
+	return slice_eq_nocase(name, SLICE("qop")) ? qop_read(value, ret) : 0;
+}
+
 int keys_digest_read(struct slice challenge, struct keys_digest *ret)
 {
 	struct slice name, value, s = trimmed(challenge);
-	bool qop = false;
 	int err = 0;
 
 	*ret = (struct keys_digest){ .qop = KEYS_QOP_NONE };
@@ -92,25 +113,8 @@ int keys_digest_read(struct slice challenge, struct keys_digest *ret)
 		s.p += 7;
 		s.n -= 7;
 	}
-	while (!err && next_param(&s, &name, &value)) {
-		if (slice_eq_nocase(name, SLICE("realm")))
-			ret->realm = value;
-		else if (slice_eq_nocase(name, SLICE("nonce")))
-			ret->nonce = value;
-		else if (slice_eq_nocase(name, SLICE("opaque")))
-			ret->opaque = value;
-		else if (slice_eq_nocase(name, SLICE("stale")))
-			ret->stale = slice_eq_nocase(value, SLICE("true"));
-		else if (slice_eq_nocase(name, SLICE("algorithm"))) {
-			ret->algorithm_given = true;
-			err = algorithm_read(value, ret);
-		} else if (slice_eq_nocase(name, SLICE("qop"))) {
-			qop = true;
-			ret->qop = list_has(value, "auth") ? KEYS_QOP_AUTH : list_has(value, "auth-int") ? KEYS_QOP_AUTH_INT : KEYS_QOP_NONE;
-		}
-	}
-	if (!err && qop && ret->qop == KEYS_QOP_NONE)
-		err = ERR_UNSUPPORTED;
+	while (!err && next_param(&s, &name, &value))
+		err = param_read(name, value, ret);
 	return err ? err : ret->nonce.n ? 0 : ERR_PROTO;
 }
 

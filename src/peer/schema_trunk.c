@@ -47,7 +47,7 @@ static const struct conf_row inbound_rows[] = {
 };
 
 static const struct conf_row auth_rows[] = {
-	{ .key = "username", .type = CONF_STRING, .at = AT(auth.username), .flags = CONF_NULL | CONF_LATER, .min = 1, .max = 128, .doc = "User name that challenges of the peer are answered with." },
+	{ .key = "username", .type = CONF_STRING, .at = AT(auth.username), .flags = CONF_NULL, .min = 1, .max = 128, .doc = "User name that challenges of the peer are answered with." },
 	{ .key = "password", .type = CONF_STRING, .at = AT(auth.password), .flags = CONF_NULL | CONF_SECRET, .min = 1, .max = 256, .doc = "Its password." },
 	{ .key = "realm", .type = CONF_STRING, .at = AT(auth.realm), .flags = CONF_NULL, .min = 1, .max = 256, .doc = "Answer challenges of this digest realm alone." },
 	{ .key = "inbound", .type = CONF_OBJECT, .sub = inbound_rows, .doc = "Digest asked for from the peer." },
@@ -119,9 +119,9 @@ static const struct conf_row rows[] = {
 	  .doc = "Networks that the peer's requests come from, beside its targets." },
 	{ .key = "match", .type = CONF_OBJECT, .sub = match_rows, .doc = "Regular expressions (PCRE2) that narrow what belongs to the trunk." },
 	{ .key = "trusted", .type = CONF_BOOL, .at = AT(trusted), .def = "false", .doc = "Within the domain of trust of RFC 3325." },
-	{ .key = "nat", .type = CONF_ENUM, .at = AT(nat), .flags = CONF_LATER, .def = "\"auto\"", .names = nat_names, .doc = "Answer to where a request came from, whatever its Via and Contact say." },
-	{ .key = "redirect", .type = CONF_ENUM, .at = AT(redirect), .flags = CONF_LATER, .def = "\"pass\"", .names = redirect_names, .doc = "Pass a 3xx on, or try its Contacts." },
-	{ .key = "refer", .type = CONF_ENUM, .at = AT(refer), .flags = CONF_LATER, .def = "\"relay\"", .names = refer_names, .doc = "Pass REFER on, or refuse it." },
+	{ .key = "nat", .type = CONF_ENUM, .at = AT(nat), .def = "\"auto\"", .names = nat_names, .doc = "Answer to where a request came from, whatever its Via and Contact say." },
+	{ .key = "redirect", .type = CONF_ENUM, .at = AT(redirect), .def = "\"pass\"", .names = redirect_names, .doc = "Pass a 3xx on, or try its Contacts." },
+	{ .key = "refer", .type = CONF_ENUM, .at = AT(refer), .def = "\"relay\"", .names = refer_names, .doc = "Pass REFER on, or refuse it." },
 	{ .key = "early_offer", .type = CONF_ENUM, .at = AT(early_offer), .flags = CONF_LATER, .def = "\"as-is\"", .names = offer_names,
 	  .doc = "`force` makes an offer of our own for an INVITE without one." },
 	{ .key = "udp_max", .type = CONF_INT, .at = AT(udp_max), .flags = CONF_LATER, .def = "65535", .min = 512, .max = 65535, .unit = "bytes", .doc = "Largest request that is sent over UDP." },
