@@ -29,6 +29,8 @@ struct ctl_call_filter { const char *number, *trunk, *state; int64_t min_age_s; 
 struct json_t *ctl_render_calls(const struct ctl_maps *m, const struct ctl_call_filter *f, const char *after, unsigned limit);
 /** GET /calls/{id}, with SDP, timer, media; NULL: no such call. */
 struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
+/** GET /calls/{id}/decisions: `{items}`, oldest first: what became of its mid-call requests, and why. NULL: no such call. */
+struct json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id);
 /** Is there a call of this id? Without rendering it. */
 bool ctl_has_call(const struct ctl_maps *m, const char *id);
 /** GET /trunks: `{items, next}`; after: cursor or NULL. New reference, NULL as above. */

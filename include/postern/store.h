@@ -63,7 +63,9 @@ int store_tokens_each(struct store *s, const char *user, bool (*cb)(void *arg, c
 /* ---- the audit log: writes and logins; the oldest leave where there are more than STORE_AUDIT_MOST ---- */
 #define STORE_AUDIT_MOST 100000
 struct store_audit { uint64_t seq; int64_t time_ms; const char *user, *address, *action, *detail; int status; };
+/** Texts are copied; seq is the database's. */
 int store_audit_add(struct store *s, const struct store_audit *e);
+/** Newest first; before and cb as in store_revisions_each. */
 int store_audit_each(struct store *s, uint64_t before, size_t limit, bool (*cb)(void *arg, const struct store_audit *e), void *arg);
 
 /* ---- CDRs ---- */

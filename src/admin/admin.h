@@ -255,6 +255,7 @@ void admin_get_groups(struct admin_request *rq);
 void admin_post_preview(struct admin_request *rq);
 void admin_get_calls(struct admin_request *rq);
 void admin_get_call(struct admin_request *rq);
+void admin_get_decisions(struct admin_request *rq);
 void admin_delete_call(struct admin_request *rq);
 void admin_get_cdrs(struct admin_request *rq);
 void admin_get_cdr(struct admin_request *rq);

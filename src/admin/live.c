@@ -38,7 +38,9 @@ void admin_get_health(struct admin_request *rq)
 	struct ctl_process p[ADMIN_PROCESSES];
 	const char *status;
 	size_t n = processes(rq->a, &status, p);
-	json_t *o = json_pack("{s:s}", "status", status), *list;
+	/* nothing takes calls before all roles have come up once: that is told as 503, in the words of the contract */
+	bool starting = !strcmp(status, "starting"), takes = !strcmp(status, "ok") || !strcmp(status, "degraded");
+	json_t *o = json_pack("{s:s}", "status", starting ? "degraded" : status), *list;
 	char since[32];
 
 	if (rq->role >= ADMIN_VIEWER) {
@@ -48,7 +50,7 @@ void admin_get_health(struct admin_request *rq)
 				"since", base_time_rfc3339(p[i].since_ms, since)));
 		json_object_set_new(o, "processes", list);
 	}
-	admin_reply_json(rq, strcmp(status, "ok") && strcmp(status, "degraded") ? 503 : 200, o);
+	admin_reply_json(rq, takes ? 200 : 503, o);
 }
 
 /* ---- calls ---- */
@@ -87,6 +89,17 @@ void admin_get_call(struct admin_request *rq)
 		admin_reply_json(rq, 200, call);
 	else
 		admin_problem(rq, 404, "no live call has this id: ended ones are in /cdrs");
+}
+
+void admin_get_decisions(struct admin_request *rq)
+{
+	struct ctl_maps m = admin_maps(rq->a, NULL);
+	json_t *list = ctl_render_decisions(&m, rq->param[0]);
+
+	if (list)
+		admin_reply_json(rq, 200, list);
+	else
+		admin_problem(rq, 404, "no live call has this id");
 }
 
 void admin_delete_call(struct admin_request *rq)

@@ -38,6 +38,7 @@ static const struct admin_route routes[] = {
 	{ "/calls", "GET", ADMIN_VIEWER, admin_get_calls, admin_query_calls, 0, "Live calls" },
 	{ "/calls/end", "POST", ADMIN_OPERATOR, admin_post_calls_end, NULL, ADMIN_JSON, "End the calls that a filter finds" },
 	{ "/calls/{id}", "GET", ADMIN_VIEWER, admin_get_call, NULL, 0, "A live call: legs, SDP, timers, media" },
+	{ "/calls/{id}/decisions", "GET", ADMIN_VIEWER, admin_get_decisions, NULL, 0, "What became of its mid-call requests, and why" },
 	{ "/calls/{id}", "DELETE", ADMIN_OPERATOR, admin_delete_call, NULL, 0, "End a call on both sides" },
 	{ "/cdrs", "GET", ADMIN_VIEWER, admin_get_cdrs, admin_query_list, 0, "Records of ended calls, newest first" },
 	{ "/cdrs/{id}", "GET", ADMIN_VIEWER, admin_get_cdr, NULL, 0, "The record of an ended call" },

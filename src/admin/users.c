@@ -69,25 +69,38 @@ static int64_t time_parse(const char *text)
 	return strcmp(text, "Z") ? 0 : (int64_t)timegm(&tm) * 1000;
 }
 
+static bool is_given(json_t *v)
+{
+	return v && !json_is_null(v);
+}
+
+static const char *unknown_key(json_t *body)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(body, key, v)
+		if (strcmp(key, "expires") && strcmp(key, "expires_in"))
+			return key;
+	return NULL;
+}
+
 /** `expires` (a time) or `expires_in` (seconds) of the body; 0: never. false: answered. */
 static bool expiry(struct admin_request *rq, int64_t now, int64_t *ret)
 {
 	json_t *at = json_object_get(rq->json, "expires"), *in = json_object_get(rq->json, "expires_in");
-	const char *key, *odd = NULL;
-	json_t *v;
+	const char *odd = unknown_key(rq->json);
 
 	*ret = 0;
-	json_object_foreach(rq->json, key, v)
-		if (strcmp(key, "expires") && strcmp(key, "expires_in"))
-			odd = key;
 	if (json_is_string(at))
 		*ret = time_parse(json_string_value(at));
-	else if (json_is_integer(in) && json_integer_value(in) > 0 && json_integer_value(in) <= 3650LL * 86400)
+	else if (json_is_integer(in) && json_integer_value(in) <= 3650LL * 86400)
 		*ret = now + json_integer_value(in) * 1000;
-	if (!odd && ((!in || json_is_null(in)) || !at) && (*ret > now || ((!at || json_is_null(at)) && (!in || json_is_null(in)))))
+	if (!odd && (is_given(at) + is_given(in) == 0 || (is_given(at) + is_given(in) == 1 && *ret > now)))
 		return true;
 	admin_problem_errors(rq, 422, "a token takes \"expires\" (a time to come, RFC 3339 in UTC) or \"expires_in\" (seconds)",
-		json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%.64s", odd ? odd : at ? "expires" : "expires_in"), "message", odd ? "is unknown" : "is no time to come"), NULL);
+		json_pack("[{s:o, s:s}]", "pointer", json_sprintf("/%.64s", odd ? odd : is_given(at) ? "expires" : "expires_in"), "message",
+			odd ? "is unknown" : "is no time to come"), NULL);
 	return false;
 }
 

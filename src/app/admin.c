@@ -29,7 +29,7 @@ static struct admin_role {
 	char status[16];
 	struct admin_process process[APP_ROLES + 1];
 	size_t nprocesses;
-} ar = { .chan = -1, .sent = -1, .status = "degraded" };
+} ar = { .chan = -1, .sent = -1, .status = "starting" };
 
 static int admin_init(struct role *r)
 {

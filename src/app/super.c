@@ -54,7 +54,8 @@ void app_super_health(struct super *s)
 {
 	struct child *admin = s->seat[APP_ADMIN].serving;
 	bool draining = s->engine_draining || s->phase >= SUPER_DRAINING;
-	struct app_health h = { .status = draining ? SLICE("draining") : app_super_ready(s) ? SLICE("ok") : SLICE("degraded") };
+	struct app_health h = { .status = draining ? SLICE("draining") : app_super_ready(s) ? SLICE("ok") :
+		s->phase == SUPER_STARTING ? SLICE("starting") : SLICE("degraded") };
 	uint8_t buf[1024];
 	char status[64];
 	int n;

@@ -206,6 +206,37 @@ json_t *ctl_render_call(const struct ctl_maps *m, const char *id)
 	return o;
 }
 
+/** What the engine noted, with its times as ours are. */
+static json_t *decisions_of(struct slice text)
+{
+	json_t *a = text.n ? json_loadb(text.p, text.n, 0, NULL) : NULL, *one;
+	size_t i;
+
+	if (!json_is_array(a)) {
+		json_decref(a);
+		return json_array();
+	}
+	json_array_foreach(a, i, one) {
+		json_object_set_new(one, "time", ctl_time(json_integer_value(json_object_get(one, "time_ms"))));
+		json_object_del(one, "time_ms");
+	}
+	return a;
+}
+
+json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id)
+{
+	struct call_record r;
+	json_t *o = NULL;
+	struct walk w;
+
+	if (walk_open(&w, m) && call_find(&w, id, &r)) {
+		o = json_object();
+		json_object_set_new(o, "items", decisions_of(r.decisions));
+	}
+	walk_close(&w);
+	return o;
+}
+
 /* ---- the list ---- */
 static bool contains(struct slice in, const char *what)
 {

@@ -71,6 +71,95 @@ static void revisions(void **state)
 	store_close(s);
 }
 
+/* what waits for a confirmation is set, kept and cleared with the revision that makes it so */
+static void pending(void **state)
+{
+	struct store_revision_new rev = { .user = "admin", .document = SLICE("{}"), .step = STORE_PENDING_SET };
+	struct store_pending p;
+	struct store *s;
+	uint64_t n = 0;
+
+	assert_int_equal(store_open(path, &s), 0);
+	assert_int_equal(store_revision_newest(s, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(store_pending_get(s, &p), ERR_NOTFOUND);
+	assert_int_equal(store_pending_clear(s), ERR_NOTFOUND);
+	assert_int_equal(store_revision_add(s, "import", "", SLICE("{}"), NULL, 0, &n), 0);
+	rev.pending = (struct store_pending){ .previous = 1, .deadline_ms = 1234 };
+	assert_int_equal(store_revision_put(s, &rev, &n), 0);
+	rev.step = STORE_PENDING_KEEP;
+	assert_int_equal(store_revision_put(s, &rev, &n), 0);
+	store_close(s);
+
+	assert_int_equal(store_open(path, &s), 0);
+	assert_int_equal(store_pending_get(s, &p), 0);
+	assert_true(p.revision == 2 && p.previous == 1 && p.deadline_ms == 1234);
+	rev.step = STORE_PENDING_CLEAR;
+	assert_int_equal(store_revision_put(s, &rev, &n), 0);
+	assert_int_equal(store_pending_get(s, &p), ERR_NOTFOUND);
+	/* one that would go back to nothing is refused whole */
+	rev.step = STORE_PENDING_SET;
+	rev.pending.previous = 99;
+	assert_int_not_equal(store_revision_put(s, &rev, &n), 0);
+	assert_int_equal(store_revision_newest(s, &n), 0);
+	assert_int_equal(n, 4);
+	store_close(s);
+}
+
+static bool count_tokens(void *arg, const struct store_token *t)
+{
+	++*(int *)arg;
+	return true;
+}
+
+static void tokens(void **state)
+{
+	struct store_token t = { .id = "a1", .user = "eve", .hash = "h1", .created_ms = 1, .expires_ms = 2 };
+	struct store_token_known k;
+	struct store *s;
+	int n = 0;
+
+	assert_int_equal(store_open(path, &s), 0);
+	assert_int_equal(store_token_add(s, &t), 0);
+	assert_int_equal(store_token_add(s, &t), ERR_EXISTS);
+	assert_int_equal(store_token_get(s, "h2", &k), ERR_NOTFOUND);
+	assert_int_equal(store_token_used(s, "a1", 77), 0);
+	assert_int_equal(store_token_get(s, "h1", &k), 0);
+	assert_string_equal(k.user, "eve");
+	assert_true(k.expires_ms == 2 && k.used_ms == 77);
+	assert_int_equal(store_tokens_each(s, "adam", count_tokens, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(store_tokens_each(s, NULL, count_tokens, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(store_token_del(s, "adam", "a1"), ERR_NOTFOUND);
+	assert_int_equal(store_token_del(s, "eve", "a1"), 0);
+	assert_int_equal(store_token_get(s, "h1", &k), ERR_NOTFOUND);
+	store_close(s);
+}
+
+static bool last_audit(void *arg, const struct store_audit *e)
+{
+	*(int *)arg = e->status;
+	return false;
+}
+
+static void audit(void **state)
+{
+	struct store_audit e = { .time_ms = 1, .user = "eve", .address = "127.0.0.1", .action = "PUT", .detail = "/config", .status = 200 };
+	struct store *s;
+	int status = 0;
+
+	assert_int_equal(store_open(path, &s), 0);
+	assert_int_equal(store_audit_add(s, &e), 0);
+	e.status = 422;
+	assert_int_equal(store_audit_add(s, &e), 0);
+	assert_int_equal(store_audit_each(s, 0, 10, last_audit, &status), 0);
+	assert_int_equal(status, 422);
+	assert_int_equal(store_audit_each(s, 2, 10, last_audit, &status), 0);
+	assert_int_equal(status, 200);
+	store_close(s);
+}
+
 /* a revision with the same file twice is refused whole */
 static void revision_is_whole(void **state)
 {
@@ -164,6 +253,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(revisions, setup, teardown),
+		cmocka_unit_test_setup_teardown(pending, setup, teardown),
+		cmocka_unit_test_setup_teardown(tokens, setup, teardown),
+		cmocka_unit_test_setup_teardown(audit, setup, teardown),
 		cmocka_unit_test_setup_teardown(revision_is_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(cdrs, setup, teardown),
 		cmocka_unit_test_setup_teardown(cdrs_bad, setup, teardown),
