@@ -160,6 +160,48 @@ static bool scheme_known(const struct wire_sip *sip)
 	return slice_eq_nocase(r.scheme, SLICE("sip")) || slice_eq_nocase(r.scheme, SLICE("sips")) || slice_eq_nocase(r.scheme, SLICE("tel"));
 }
 
+/* Strangers share buckets by a hash of their address (IPv6: of its /64), so that many of them cost no more memory than few. */
+#define STRANGER_BUCKETS 4096u
+
+static uint32_t stranger_hash(const union base_addr *a)
+{
+	static uint32_t seed;
+
+	while (!seed)
+		base_random(&seed, sizeof seed);
+	return a->sa.sa_family == AF_INET6 ? base_hash_bytes(&a->in6.sin6_addr, 8, seed) : base_hash_bytes(&a->in.sin_addr, 4, seed);
+}
+
+/** One request more from an address that belongs to no trunk: is it answered? */
+static bool stranger_take(const struct call_engine *e, const union base_addr *from)
+{
+	static struct { double tokens; struct mono at; } bucket[STRANGER_BUCKETS];
+	double rate = (double)peer_system(e->p.peers)->caps.source_rate;
+	uint32_t i = stranger_hash(from) % STRANGER_BUCKETS;
+	struct mono now = base_mono_now();
+
+	if (rate <= 0)
+		return true;
+	bucket[i].tokens += (double)(now.us - bucket[i].at.us) * rate / 1e6;
+	bucket[i].at = now;
+	if (bucket[i].tokens > rate)
+		bucket[i].tokens = rate;
+	if (bucket[i].tokens < 1)
+		return false;
+	bucket[i].tokens -= 1;
+	return true;
+}
+
+static void refuse_stranger(const struct call_engine *e, struct sipua_in *in)
+{
+	if (stranger_take(e, &sipua_in_path(in)->source)) {
+		refuse(in, 403, NULL, COUNTER_REJECT_SOURCE);
+		return;
+	}
+	base_count(COUNTER_REJECT_RATE);
+	sipua_in_drop(in);
+}
+
 void call_front_request(void *arg, struct sipua_in *in)
 {
 	struct call_engine *e = arg;
@@ -178,7 +220,7 @@ void call_front_request(void *arg, struct sipua_in *in)
 	trunk = peer_plane_match(e->plane, path->listener, path->transport, &path->source, &v);
 	wire_sip_to(sip, &to);
 	if (!trunk)
-		refuse(in, 403, NULL, COUNTER_REJECT_SOURCE);
+		refuse_stranger(e, in);
 	else if (to.tag.n || m == WIRE_CANCEL)
 		refuse(in, 481, NULL, COUNTER_REJECT_DIALOG);
 	else if (wire_sip_max_forwards(sip) == 0 && m != WIRE_OPTIONS)

@@ -40,8 +40,8 @@ static const struct conf_row cap_rows[] = {
 	  .doc = "Until a new connection's first whole message, its TLS handshake included." },
 	{ .key = "idle_seconds", .type = CONF_INT, .at = AT(caps.idle_seconds), .def = "600", .min = 10, .max = 86400, .unit = "s",
 	  .doc = "A connection without a message and without a call is closed." },
-	{ .key = "source_rate", .type = CONF_INT, .at = AT(caps.source_rate), .flags = CONF_LATER, .def = "0", .min = 0, .max = 1000000, .unit = "1/s",
-	  .doc = "Requests a second from one address that belongs to no trunk; 0: no limit." },
+	{ .key = "source_rate", .type = CONF_INT, .at = AT(caps.source_rate), .def = "0", .min = 0, .max = 1000000, .unit = "1/s",
+	  .doc = "Requests a second that are answered, from one address that belongs to no trunk; the others are dropped; 0: no limit." },
 	{ .key = NULL }
 };
 

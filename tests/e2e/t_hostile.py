@@ -6,7 +6,7 @@ from lib.base import check, equal, test
 from lib.daemon import Bed
 from lib.rtp import both_ways
 from lib.sip import sdp_text
-from lib.ua import Agent, Tx
+from lib.ua import Agent, Call, Tx
 from t_call import establish
 
 
@@ -20,7 +20,6 @@ def hang_up(first, second):
 def cdr_of_long_identifiers(t):
     """a peer's endless Call-ID and From do not cost the CDR: they are cut in it"""
     bed = Bed(t)
-    from lib.ua import Call
     c = Call(bed.a, '7100')
     c.call_id = 'c' * 20000
     c.invite(sdp=sdp_text(bed.a.ip, 30000), from_user='\u00e9' * 900)
@@ -114,3 +113,19 @@ def max_calls_follows_the_revision(t):
     two = establish(bed, bed.a, bed.b, '7503')
     hang_up(*one[:2])
     hang_up(*two[:2])
+
+
+@test()
+def strangers_over_their_rate(t):
+    """caps.source_rate: what an address of no trunk sends beyond it is dropped and counted; other strangers and trunks do not feel it"""
+    bed = Bed(t, system={'caps': {'source_rate': 5}})
+    noisy, quiet = (Agent(t, t.ip(n), bed.a.peer, 5060) for n in (50, 51))
+    for _ in range(60):
+        req = Call(noisy, '7600').build('OPTIONS')
+        noisy.transmit(req.bytes())
+    equal(quiet.ask('OPTIONS', '7600').status, 403, 'answer to another stranger')
+    time.sleep(0.3)
+    got = len(noisy.peek(lambda m: m.status == 403))
+    check(4 <= got <= 12, '%d of 60 requests were answered', got)
+    check(bed.d.counter('postern_requests_rejected_total') >= 55, 'requests rejected: %s', bed.d.counter('postern_requests_rejected_total'))
+    hang_up(*establish(bed, bed.a, bed.b, '7601')[:2])

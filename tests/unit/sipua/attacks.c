@@ -600,6 +600,7 @@ static void kept_answers_are_bounded(void **state)
 	peer_expect(r, p, "SIP/2.0 200 ");
 	snprintf(tag, sizeof(tag), "%s", tag_of(p));
 	before = rss_kb();
+	assert_true(before > 0);
 	for (i = 0; i < TIMES; i++) {
 		snprintf(branch, sizeof(branch), "o%u", i);
 		peer_request(r, p, "OPTIONS", "kept", tag, 2 + i, branch, extra, NULL);
@@ -607,7 +608,9 @@ static void kept_answers_are_bounded(void **state)
 	}
 	assert_int_equal(r->dialog_requests, TIMES);
 	assert_true(base_counters[COUNTER_SIP_ANSWERED_EARLY] > 0);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep what was freed */
 	assert_true(rss_kb() - before < 90 * 1024);
+#endif
 	/* the latest are there */
 	peer_request(r, p, "OPTIONS", "kept", tag, 1 + TIMES, branch, extra, NULL);
 	peer_expect(r, p, "SIP/2.0 200 ");
