@@ -238,22 +238,29 @@ static unsigned live_changes(const struct wire_sdp *was, bool was_offer, const s
 	return codec_changed(was, was_offer, agreed, now, i) ? set | BIT(CALL_CODEC) : set;
 }
 
+static bool is_live(const struct wire_sdp *s, unsigned i) { return i < s->nmedia && s->media[i].port; }
+
+/** A line that came, went or became another. */
+static unsigned whole_changes(const struct wire_sdp *was, const struct wire_sdp *now, unsigned i, bool refused)
+{
+	bool had = is_live(was, i), has = is_live(now, i);
+
+	if ((had && is_image(was, i)) || (has && is_image(now, i)))
+		return refused && !has ? 0 : BIT(CALL_FAX);
+	return (has ? BIT(CALL_ADD) : 0) | (had && !refused ? BIT(CALL_REMOVE) : 0);
+}
+
 static unsigned line_changes(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, unsigned i)
 {
 	const struct wire_sdp *agreed = was_offer ? ours : was;
-	bool had = i < was->nmedia && was->media[i].port, has = i < now->nmedia && now->media[i].port;
-	bool fax = (had && is_image(was, i)) || (has && is_image(now, i));
+	bool had = is_live(was, i), has = is_live(now, i);
 	/* the peer offered it, we refused: it may go on offering it */
-	bool refused = had && was_offer && (i >= ours->nmedia || !ours->media[i].port);
+	bool refused = had && was_offer && !is_live(ours, i);
 
 	if (!had && !has)
 		return 0;
-	if (!had)
-		return BIT(fax ? CALL_FAX : CALL_ADD);
-	if (!has)
-		return refused ? 0 : BIT(fax ? CALL_FAX : CALL_REMOVE);
-	if (!slice_eq_nocase(was->media[i].kind, now->media[i].kind))
-		return fax ? BIT(CALL_FAX) : BIT(CALL_ADD) | (refused ? 0 : BIT(CALL_REMOVE));
+	if (had != has || !slice_eq_nocase(was->media[i].kind, now->media[i].kind))
+		return whole_changes(was, now, i, refused);
 	return refused || i >= agreed->nmedia ? 0 : live_changes(was, was_offer, agreed, now, i);
 }
 

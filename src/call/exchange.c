@@ -73,16 +73,13 @@ int call_exchange_commit(struct call_exchange *x)
 	return err;
 }
 
-int call_exchange_busy(const struct call_leg *leg)
+/** Of what stands beside the offer/answer in progress. */
+static int busy_beside(const struct call_leg *leg)
 {
 	const struct call *c = leg->call;
-	const struct call_exchange *x = c->x;
+	const struct call_exchange *x;
 	const struct list_node *n;
 
-	if (x && x->to == leg)
-		return x->initial && x->answered ? 0 : 491;
-	if (x && x->srv && x->from == leg)
-		return x->initial && x->answered ? 0 : 500;
 	for (n = c->others.next; n != &c->others; n = n->next) {
 		x = container_of(n, struct call_exchange, node);
 		if (x->consumed && x->from == leg && x->method == WIRE_INVITE)
@@ -91,6 +88,18 @@ int call_exchange_busy(const struct call_leg *leg)
 			return 1; /* an UPDATE of ours without SDP */
 	}
 	return 0;
+}
+
+int call_exchange_busy(const struct call_leg *leg)
+{
+	const struct call_exchange *x = leg->call->x;
+	bool early = x && x->initial && x->answered;
+
+	if (x && !early && x->to == leg)
+		return 491;
+	if (x && !early && x->srv && x->from == leg)
+		return 500;
+	return busy_beside(leg);
 }
 
 void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp)

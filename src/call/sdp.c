@@ -200,6 +200,8 @@ static bool mux_ok(const struct call_leg *l, const struct wire_sdp *peer, unsign
 
 static int transport_check(const struct call_leg *from, const struct wire_sdp *s, unsigned i, bool answer)
 {
+	if (carry_of(&s->media[i]) != CARRY_RTP)
+		return 0;
 	return answer ? call_crypto_answer_check(from, s, i) : call_crypto_check(from, s, i);
 }
 
@@ -218,7 +220,7 @@ int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer)
 	if (wire_sdp_parse(body, &parsed[0]))
 		return answer ? 502 : 400;
 	for (i = 0; !status && i < s->nmedia; i++)
-		if (stream_used(&s->media[i], i) && carry_of(&s->media[i]) == CARRY_RTP)
+		if (stream_used(&s->media[i], i))
 			status = transport_check(from, s, i, answer);
 	return status;
 }
@@ -239,7 +241,7 @@ static int make(struct call_leg *to, struct slice body, bool answer, bool check,
 	for (i = 0; i < s->nmedia; i++) {
 		if (!line_shown(s, i, answer, peer))
 			continue;
-		status = check && carry_of(&s->media[i]) == CARRY_RTP ? transport_check(call_other(to), s, i, answer) : 0;
+		status = check ? transport_check(call_other(to), s, i, answer) : 0;
 		if (!status)
 			status = port_make(to, i, family_for(to, peer, i, answer));
 		if (status)

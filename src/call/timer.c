@@ -131,6 +131,7 @@ void call_timer_stop(struct call_leg *leg)
 {
 	loop_timer_stop(&leg->timer.t);
 	leg->timer.role = CALL_TIMER_NONE;
+	leg->timer.s = 0;
 	leg->todo &= ~(1u << CALL_OWN_REFRESH);
 }
 
