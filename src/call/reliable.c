@@ -172,15 +172,22 @@ static void final_send(struct call_exchange *x, struct sipua_msg *msg)
 	sipua_srv_send(x->srv, msg);
 }
 
+/** Is a description unacknowledged? Then a 2xx has to wait (RFC 3262 section 3). */
+static bool sdp_waits(const struct call_reliable *r)
+{
+	bool sdp = r->sent && r->sent_sdp;
+	unsigned i;
+
+	for (i = 0; i < r->nqueue; i++)
+		sdp |= wire_sip_body(sipua_msg_sip(r->queue[i])).n != 0;
+	return sdp;
+}
+
 void call_reliable_final(struct call_exchange *x, struct sipua_msg *msg)
 {
 	struct call_reliable *r = x->reliable;
-	unsigned i;
-	bool sdp = r && r->sent && r->sent_sdp;
 
-	for (i = 0; r && i < r->nqueue; i++)
-		sdp |= wire_sip_body(sipua_msg_sip(r->queue[i])).n != 0;
-	if (sdp && !r->final)
+	if (r && !r->final && sdp_waits(r))
 		r->final = msg;
 	else
 		final_send(x, msg);
@@ -237,7 +244,7 @@ static void go_on(struct call_reliable *r)
 	struct sipua_msg *final = r->final;
 
 	send_next(r);
-	if (r->sent || !final)
+	if (!final || sdp_waits(r))
 		return;
 	r->final = NULL;
 	final_send(r->x, final);

@@ -322,7 +322,7 @@ static bool tag_eq(const char *tag, struct slice other)
 
 void *sipua_dialog_owner(const struct sipua *ua, const struct sipua_dialog_ops *ops, struct slice call_id, struct slice local_tag, struct slice remote_tag)
 {
-	uint32_t key = base_hash_bytes(call_id.p, call_id.n, 0);
+	uint32_t key = base_hash_bytes(call_id.p, call_id.n, sipua_hash_seed);
 	struct hash_node *n = base_hash_find(&ua->by_callid, key);
 
 	for (; n; n = n->next) {
