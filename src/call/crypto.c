@@ -185,6 +185,22 @@ static const struct crypto_line *line_choose(const struct call_leg *l, const str
 	return NULL;
 }
 
+/**
+ * a=rtcp-mux of the peer that said s: 488 where the profile requires what it does not do. What it answered to our offer of it is noted;
+ * what it offers is answered in its own answer.
+ */
+static int mux_check(const struct call_leg *from, const struct wire_sdp *s, unsigned m, bool answer)
+{
+	struct call_stream *stream = &((struct call_leg *)(uintptr_t)from)->stream[m];
+	bool require = from->media->rtcp_mux == 1;
+
+	if (require && !s->media[m].rtcp_mux)
+		return 488;
+	if (answer)
+		stream->mux = s->media[m].rtcp_mux && (require || stream->mux);
+	return 0;
+}
+
 int call_crypto_check(const struct call_leg *from, const struct wire_sdp *offer, unsigned m)
 {
 	struct crypto_line line[LINES];
@@ -203,7 +219,7 @@ int call_crypto_check(const struct call_leg *from, const struct wire_sdp *offer,
 	default:
 		ok = false; /* DTLS alone: never plain instead */
 	}
-	if (ok)
+	if (ok && !mux_check(from, offer, m, false))
 		return 0;
 	base_count(COUNTER_REJECT_TRANSPORT);
 	return 488;
@@ -255,11 +271,11 @@ int call_crypto_answer_check(const struct call_leg *from, const struct wire_sdp 
 	int suite;
 
 	if (!call_crypto_leg(from))
-		return is_secure(&answer->media[m]) ? 488 : 0;
+		return is_secure(&answer->media[m]) ? 488 : mux_check(from, answer, m, true);
 	if (!ours->n || wire_sdp_parse((struct slice){ ours->p, ours->n }, &before) || m >= before.nmedia)
 		return 488;
 	suite = agreed(answer, &before, m, NULL);
-	return suite < 0 || (suite == KEYS_SUITE_NONE && transport_of(from) == MEDIA_SDES) ? 488 : 0;
+	return suite < 0 || (suite == KEYS_SUITE_NONE && transport_of(from) == MEDIA_SDES) ? 488 : mux_check(from, answer, m, true);
 }
 
 bool call_crypto_keys(const struct call_leg *l, const struct wire_sdp *in, unsigned m, uint8_t suite[static 2], struct media_key key[static 2])

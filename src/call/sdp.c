@@ -249,6 +249,7 @@ static int make(struct call_leg *to, struct slice body, bool answer, bool check,
 		if (answer)
 			to->stream[i].mux = mux_ok(to, peer, i);
 		place_set(to, i, &place[i], hosts[i]);
+		place[i].rtcp_mux |= !answer && to->media->rtcp_mux == 1 && s->media[i].rtp; /* `require` offers it */
 		if (carry_of(&s->media[i]) == CARRY_RTP)
 			call_crypto_place(to, &s->media[i], answer ? peer : NULL, i, &place[i], keys[i], sizeof keys[i]);
 	}
