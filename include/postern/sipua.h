@@ -77,11 +77,11 @@ struct sipua_handlers {
 int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
 	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
 void sipua_free(struct sipua *ua);
+#define SIPUA_LISTENERS 256
 /**
  * Open a listener under a number that none has yet, or take one up again that was removed and is not closed (fd is left alone then).
  * Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied.
  */
-#define SIPUA_LISTENERS 256
 int sipua_listener_add(struct sipua *ua, unsigned number, const struct sipua_listener *l);
 /** Other texts or TLS profile for one that stays. */
 int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_listener *l);
