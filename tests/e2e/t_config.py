@@ -74,11 +74,10 @@ def check_goldens(t):
 @test()
 def check_warns_of_what_is_not_built(t):
     """an option of the contract that is not acted on yet is taken with a warning that names it"""
-    doc = document(t, trunk_b={'probe': {'enabled': True}})
-    doc['media_profiles'] = [{'id': 'sec', 'transport': 'sdes'}]
+    doc = document(t, system={'trace': {'bytes': 1048576}})
     rc, out = Postern(t, doc).run('--check')
     equal(rc, 0, '%s; exit code' % out)
-    check(re.search(r'(?i)warn.*probe|probe.*(not|later|yet)', out), 'no warning about probe: %s', out)
+    check(re.search(r'/system/trace/bytes: warning: .* does not act on it yet', out), 'no warning about the trace: %s', out)
 
 
 @test()
