@@ -103,6 +103,8 @@ int media_want(struct media_client *c, struct media_ref r, const struct media_wa
 int media_want_srtp(struct media_client *c, struct media_ref r, const struct media_want *w, const struct media_key key[static 2]);
 /** Give the slot back: quarantined 30 s (less when under 10 % are free). Lazy: may be sent up to 50 ms later. */
 void media_port_close(struct media_client *c, struct media_ref r);
+/** Send the wishes now, not at the turn's end: what depends on them leaves this moment. */
+void media_client_flush(struct media_client *c);
 unsigned media_ports_free(const struct media_client *c, unsigned realm, int family);
 
 /* ---- figures of a slot: read from the `streams` memory by anyone who maps it ---- */

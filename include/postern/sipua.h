@@ -68,6 +68,8 @@ struct sipua_handlers {
 	bool (*stray_2xx)(void *arg, const struct wire_sip *sip, const struct sipua_path *path);
 	/** May requests of a dialog on that listener come by this one? NULL: by any. Where not, they are of no known dialog. */
 	bool (*reaches)(void *arg, unsigned listener, unsigned by);
+	/** Bytes are about to leave by a connection, now and not at the turn's end: what must be known elsewhere before is said now. May be NULL. */
+	void (*sending)(void *arg);
 };
 
 /**

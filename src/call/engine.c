@@ -211,9 +211,17 @@ static bool same_realm(void *arg, unsigned listener, unsigned by)
 	return !peer_listener_at(e->p.peers, listener) || peer_listener_realm(e->p.peers, listener) == peer_listener_realm(e->p.peers, by);
 }
 
+/** TCP and TLS wait for no turn's end: media is told first, or it would drop the first packets of a peer that answers fast. */
+static void wishes_first(void *arg)
+{
+	const struct call_engine *e = arg;
+
+	media_client_flush(e->p.media);
+}
+
 const struct sipua_handlers *call_engine_handlers(void)
 {
-	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm };
+	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first };
 
 	return &h;
 }

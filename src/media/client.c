@@ -125,6 +125,12 @@ static void lazy_due(void *arg)
 	flush(arg);
 }
 
+void media_client_flush(struct media_client *c)
+{
+	if (c->hurry)
+		flush(c);
+}
+
 static void turn_end(void *arg)
 {
 	struct media_client *c = arg;

@@ -63,6 +63,14 @@ struct sipua_fd *sipua_fd_set(int fd, enum sipua_fd_kind kind, struct sipua *ua,
 	return &table[fd];
 }
 
+void sipua_fd_sending(int fd)
+{
+	const struct sipua_fd *f = sipua_fd_get(fd);
+
+	if (f && f->kind == SIPUA_FD_CONN && f->ua && !f->ua->closing && f->ua->handlers.sending)
+		f->ua->handlers.sending(f->ua->arg);
+}
+
 static void free_conn(struct sipua_conn *c)
 {
 	list_del(&c->link);

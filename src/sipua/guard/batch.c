@@ -53,6 +53,7 @@ issize_t su_vsend(su_socket_t s, const su_iovec_t iov[], isize_t n, int flags, c
 	issize_t total = 0;
 
 	SIPUA_HIT(su_vsend);
+	sipua_fd_sending(s);
 	if (!su || !is_udp(s) || !sipua_udp_queue(s, (const struct iovec *)iov, n, &su->su_sa, sulen))
 		return real_su_vsend(s, iov, n, flags, su, sulen);
 	for (isize_t i = 0; i < n; i++)

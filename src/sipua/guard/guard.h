@@ -71,6 +71,8 @@ int sipua_fd_of_listener(const struct sipua *ua, unsigned listener);
 struct sipua_fd *sipua_fd_get(int fd);
 /** Enter a descriptor; NULL where memory is short. */
 struct sipua_fd *sipua_fd_set(int fd, enum sipua_fd_kind kind, struct sipua *ua, unsigned listener);
+/** Bytes leave by it now: tell the agent's user, where it is a connection. */
+void sipua_fd_sending(int fd);
 /** Forget it, with its connection. */
 void sipua_fd_clear(int fd);
 

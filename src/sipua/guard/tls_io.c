@@ -138,6 +138,7 @@ int SSL_write(SSL *s, const void *buf, int n)
 	if (sipua_tls_fd(s) < 0)
 		return real_SSL_write(s, buf, n);
 	SIPUA_HIT(SSL_write);
+	sipua_fd_sending(sipua_tls_fd(s));
 	ERR_clear_error();
 	return real_SSL_write(s, buf, n);
 }

@@ -50,6 +50,13 @@ static void on_request(void *arg, struct sipua_in *in)
 		sipua_in_drop(in);
 }
 
+static void on_sending(void *arg)
+{
+	struct rig *r = arg;
+
+	r->sendings++;
+}
+
 static void on_dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *srv)
 {
 	struct rig *r = arg;
@@ -133,7 +140,7 @@ unsigned rig_listener(struct rig *r, enum sipua_transport t, const char *host, c
 int rig_start(struct rig *r, const struct sipua_caps *caps)
 {
 	static const struct sipua_caps usual = { .message_bytes = 65536, .connections = 1000, .handshake_s = 5, .idle_s = 300 };
-	static const struct sipua_handlers handlers = { .request = on_request, .stray_2xx = on_stray };
+	static const struct sipua_handlers handlers = { .request = on_request, .stray_2xx = on_stray, .sending = on_sending };
 	size_t bad = 99;
 
 	return sipua_new(r->loop, r->lst, r->n, "Rig/1", caps ? caps : &usual, &handlers, r, &bad, &r->ua);

@@ -33,7 +33,7 @@ struct rig {
 	int reply;
 
 	/* what came */
-	unsigned requests, acks, acks_missing, cancels, dialog_requests, strays, responses;
+	unsigned requests, acks, acks_missing, cancels, dialog_requests, strays, responses, sendings;
 	bool merged, take_strays, may_fail;
 	struct sipua_srv *srv;     /* the last one of a request outside of a dialog */
 	struct sipua_srv *dsrv;    /* the last one inside */

@@ -39,7 +39,9 @@ static void connection_is_reused(void **state)
 	peer_request(r, p, "INVITE", "t1", "", 1, "i1", NULL, NULL);
 	peer_expect(r, p, "SIP/2.0 100 ");
 	assert_int_equal(sipua_dialog_new_uas(r->srv, &rig_dialog_ops, r, &d), 0);
+	r->sendings = 0;
 	assert_int_equal(sipua_srv_reply(r->srv, 200, NULL), 0);
+	assert_int_equal(r->sendings, 1); /* it leaves at once: whoever must be told first was told */
 	peer_expect(r, p, "SIP/2.0 200 ");
 	c = request(r, d, "INFO"); /* the peer's own connection */
 	peer_expect(r, p, "INFO sip:ann@127.0.0.1:");

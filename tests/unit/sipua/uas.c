@@ -21,6 +21,7 @@ static void call_up(struct rig *r, struct peer *p, struct sipua_dialog **d)
 	assert_int_equal(sipua_srv_send(r->srv, m), 0);
 	sipua_dialog_confirm(*d);
 	peer_expect(r, p, "SIP/2.0 200 OK");
+	assert_int_equal(r->sendings, 0); /* a datagram waits for the turn's end */
 	assert_string_equal(peer_header(p, "Server"), "Rig/1");
 	assert_string_equal(peer_header(p, "Content-Type"), "application/sdp");
 	assert_string_equal(peer_header(p, "Record-Route"), "<sip:127.0.0.1:9;lr>");
