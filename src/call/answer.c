@@ -188,6 +188,8 @@ static void on_failure(struct call_exchange *x, int status, const struct wire_si
 	struct call *c = x->call;
 	char phrase[128];
 
+	if (status == 422 && resp && call_timer_again(x->to, resp) && !call_setup_again(x))
+		return;
 	if (call_hunt_failed(x, &status, resp))
 		return;
 	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });

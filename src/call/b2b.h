@@ -72,10 +72,7 @@ struct call_leg {
 	struct call_stream stream[CALL_STREAMS];
 };
 
-/**
- * A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call;
- * others (INFO) beside it. state machine: exchange.c.
- */
+/** A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call; others beside it. */
 enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
 struct call_exchange {
 	struct call *call;
@@ -223,6 +220,7 @@ extern const struct sipua_cli_ops call_invite_cli_ops;
 
 /** The INVITE to leg B's target. 0, a status that refuses the call whatever the target, or -1: not this target. */
 int call_setup_invite(struct call_exchange *x);
+int call_setup_again(struct call_exchange *x); /* the same to the same target, in the same dialog with the next CSeq: its 422 was understood */
 const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t);
 
 /* hunt.c */

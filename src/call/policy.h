@@ -25,7 +25,8 @@ enum call_timer_role { CALL_TIMER_NONE, CALL_TIMER_WE, CALL_TIMER_PEER };
 struct call_timer {
 	enum call_timer_role role;     /* who refreshes */
 	uint32_t s, min_se;            /* interval; the least that the peer's 422 asked for */
-	unsigned small;                /* 422s to refreshes of ours */
+	unsigned small;                /* 422s to requests of ours */
+	bool none;                     /* no interval pleased the peer: INVITE without one */
 	int64_t deadline_ms;           /* wall clock: no refresh until then ends the call */
 	struct loop_timer t;
 };
@@ -100,6 +101,8 @@ unsigned call_shown_rejoined(const struct call_leg *leg, const struct wire_sdp *
 uint32_t call_timer_small(const struct peer_set *peers, const struct peer_trunk *trunk, const struct wire_sip *sip);
 /** Into an INVITE of ours that begins a dialog; from: the request that it follows. */
 int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from);
+/** The peer's 422 to our first INVITE: is it to be sent again, with its Min-SE or at last without an interval? */
+bool call_timer_again(struct call_leg *to, const struct wire_sip *response);
 /** Into a request of ours inside the dialog that refreshes it. */
 int call_timer_request(struct call_leg *to, struct sipua_msg *msg);
 /** Into our 2xx to that request; the timer starts with it. */

@@ -131,6 +131,7 @@ void call_setup_dialog(struct call_leg *leg)
 	if (!leg->dialog)
 		return;
 	sipua_dialog_set_nat(leg->dialog, t->nat == 0);
+	sipua_dialog_set_udp_max(leg->dialog, t->udp_max < 65535 ? (unsigned)t->udp_max : 0);
 	if (t->auth.username && t->auth.password)
 		sipua_dialog_set_auth(leg->dialog, &(struct sipua_auth){ t->auth.username, t->auth.password, t->auth.realm });
 }
@@ -219,6 +220,21 @@ int call_setup_invite(struct call_exchange *x)
 	if (call_persist(c))
 		return 503;
 	return invite_send(x, sip, &adr, &dest) ? -1 : 0;
+}
+
+int call_setup_again(struct call_exchange *x)
+{
+	const struct wire_sip *sip = sipua_srv_sip(x->srv);
+	struct call_addresses adr;
+	struct sipua_dest dest;
+	char name[256];
+
+	if (call_setup_addresses(x->to, &x->to->target, sip, &adr))
+		return ERR_FULL;
+	peer_target_dest(x->call->eng->plane, x->to->trunk, &x->to->target, name, &dest);
+	sipua_cli_free(x->cli);
+	x->cli = NULL;
+	return invite_send(x, sip, &adr, &dest);
 }
 
 /** A call that has a transaction: from here on every way out answers the caller and leaves a CDR. */

@@ -204,12 +204,26 @@ int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct w
 	if (p->mode == MODE_OFF)
 		return 0;
 	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	if (err || (!e.s && !p->add_if_missing))
+	if (err || to->timer.none || (!e.s && !p->add_if_missing))
 		return err;
 	if (s < least)
 		s = least;
 	err = add_expires(msg, s, p->refresher == REFRESHER_LOCAL ? "uac" : p->refresher == REFRESHER_PEER ? "uas" : NULL);
 	return err ? err : add_min_se(msg, least);
+}
+
+bool call_timer_again(struct call_leg *to, const struct wire_sip *response)
+{
+	struct call_timer *t = &to->timer;
+	uint32_t least = min_se_of(response);
+
+	if (t->none)
+		return false;
+	if (least > t->min_se && t->small++ < 2)
+		t->min_se = least;
+	else
+		t->none = true;
+	return true;
 }
 
 int call_timer_request(struct call_leg *to, struct sipua_msg *msg)
