@@ -105,6 +105,13 @@ def outcome(bed, listener, name, data):
             b.inbox.remove(m)
             call = Call(b, name, m)
             call.reply(486)
+        for m in b.peek(lambda m: m.method == 'OPTIONS'):       # for a user: it goes on to them
+            b.inbox.remove(m)
+            clean(m)
+            Call(b, name, m).reply(200)
+        for m in b.peek(lambda m: m.method == 'OPTIONS'):
+            b.inbox.remove(m)
+            Call(b, name, m).reply(200, to=m)
         if any(m.status >= 200 for m in answers):
             break
         time.sleep(0.02)
@@ -113,7 +120,7 @@ def outcome(bed, listener, name, data):
     if conn:
         conn.close()
     if call:
-        clean(bed, call.inv)
+        clean(call.inv)
         return 'goes on as a call', 'call'
     requests = sorted({m.method for m in answers if m.method})
     final = sorted({m.status for m in answers if m.status >= 200})
@@ -135,12 +142,12 @@ def acknowledge(agent, conn, sent, answers):
                 agent.sock.sendto(data, agent.peer)
 
 
-def clean(bed, m):
+def clean(m):
     """What was made of an odd message is an even one."""
     text = m.raw.decode('utf-8', 'replace')
-    check(re.match(r'INVITE sips?:[^\s<>]* SIP/2.0\r\n', text), 'start line %r', m.start)
+    check(re.match(m.method + r' sips?:[^\s<>]* SIP/2.0\r\n', text), 'start line %r', m.start)
     check(not re.search(r'\r\n[ \t]', text.split('\r\n\r\n')[0]), 'folded headers went on')
-    check(m.call_id and m.tag('from') and m.get('to') and m.cseq[1] == 'INVITE' and len(m.all('via')) == 1, 'headers of %s', m.headers)
+    check(m.call_id and m.tag('from') and m.get('to') and m.cseq[1] == m.method and len(m.all('via')) == 1, 'headers of %s', m.headers)
     check(len(m.body) == int(m.get('content-length')), 'Content-Length')
 
 
