@@ -225,6 +225,21 @@ int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer)
 	return status;
 }
 
+/** Our address and port on line i. 0 or a status. */
+static int place_make(struct call_leg *to, const struct wire_sdp *s, unsigned i, bool answer, const struct wire_sdp *peer, struct wire_sdp_place *p,
+	char host[static 48])
+{
+	int status = port_make(to, i, family_for(to, peer, i, answer));
+
+	if (status)
+		return status;
+	if (answer)
+		to->stream[i].mux = mux_ok(to, peer, i);
+	place_set(to, i, p, host);
+	p->rtcp_mux |= !answer && to->media->rtcp_mux == 1 && s->media[i].rtp; /* `require` offers it */
+	return 0;
+}
+
 static int make(struct call_leg *to, struct slice body, bool answer, bool check, struct slice *ret)
 {
 	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1024];
@@ -243,13 +258,9 @@ static int make(struct call_leg *to, struct slice body, bool answer, bool check,
 			continue;
 		status = check ? transport_check(call_other(to), s, i, answer) : 0;
 		if (!status)
-			status = port_make(to, i, family_for(to, peer, i, answer));
+			status = place_make(to, s, i, answer, peer, &place[i], hosts[i]);
 		if (status)
 			return status;
-		if (answer)
-			to->stream[i].mux = mux_ok(to, peer, i);
-		place_set(to, i, &place[i], hosts[i]);
-		place[i].rtcp_mux |= !answer && to->media->rtcp_mux == 1 && s->media[i].rtp; /* `require` offers it */
 		if (carry_of(&s->media[i]) == CARRY_RTP)
 			call_crypto_place(to, &s->media[i], answer ? peer : NULL, i, &place[i], keys[i], sizeof keys[i]);
 	}

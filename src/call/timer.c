@@ -250,6 +250,8 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 	leg->answered_once = true;
 	if (e.s)
 		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s);
+	else if (leg->timer.role == CALL_TIMER_WE && !wire_sip_supported(response, "timer"))
+		start(leg, CALL_TIMER_WE, leg->timer.s); /* it never knew of the timer that we keep for it */
 	else
 		call_timer_stop(leg);
 }
