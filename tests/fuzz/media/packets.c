@@ -52,6 +52,23 @@ static union base_addr source(unsigned which)
 	}
 }
 
+/* What goes on is whole, to a party, and only as the keys of its side allow. */
+static void one_packet(struct media_relay *relay, struct reader *r, uint8_t flags, int64_t t)
+{
+	uint8_t head = rd_u8(r), n = rd_u8(r);
+	struct slice s = rd_bytes(r, n);
+	uint8_t packet[256 + KEYS_SRTP_TRAILER] __attribute__((aligned(8)));
+	struct media_in in = { .slot = head & 1, .rtcp = head >> 1 & 1, .p = packet, .n = (uint32_t)s.n, .from = source(head >> 2 & 7) };
+	struct media_out out;
+
+	if (s.n)
+		memcpy(packet, s.p, s.n);
+	media_relay_batch(relay, t);
+	if (media_relay_packet(relay, &in, &out))
+		must(out.p == packet && (flags >> 6 || out.n == in.n) && out.n <= sizeof(packet) && out.slot == !in.slot && media_addr_usable(out.to)
+			&& !media_own_has(own, out.to) && (flags & 32 || !(flags >> (6 + in.slot) & 1)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader r = reader_on(data, size);
@@ -73,20 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			w.want.suite[0] = w.want.suite[1] = (uint8_t)(1 + 2 * i);
 		media_slot_put(&slots[i], &w);
 	}
-	for (int64_t t = 1000000; !r.bad && r.p < r.end; t += 300000) {
-		uint8_t head = rd_u8(&r), n = rd_u8(&r);
-		struct slice s = rd_bytes(&r, n);
-		uint8_t packet[256 + KEYS_SRTP_TRAILER] __attribute__((aligned(8)));
-		struct media_in in = { .slot = head & 1, .rtcp = head >> 1 & 1, .p = packet, .n = (uint32_t)s.n, .from = source(head >> 2 & 7) };
-		struct media_out out;
-
-		if (s.n)
-			memcpy(packet, s.p, s.n);
-		media_relay_batch(&relay, t);
-		if (media_relay_packet(&relay, &in, &out))
-			must(out.p == packet && (flags >> 6 || out.n == in.n) && out.n <= sizeof(packet) && out.slot == !in.slot && media_addr_usable(out.to)
-				&& !media_own_has(own, out.to) && (flags & 32 || !(flags >> (6 + in.slot) & 1)));
-	}
+	for (int64_t t = 1000000; !r.bad && r.p < r.end; t += 300000)
+		one_packet(&relay, &r, flags, t);
 	media_relay_fini(&relay);
 	return 0;
 }
