@@ -172,6 +172,8 @@ bool sipua_dialog_has_peer(const struct sipua_dialog *d);
 void *sipua_dialog_owner(const struct sipua *ua, const struct sipua_dialog_ops *ops, struct slice call_id, struct slice local_tag, struct slice remote_tag);
 /** Where the peer's Contact is a private address, without routes, requests go where the peer's came from. */
 void sipua_dialog_set_nat(struct sipua_dialog *d, bool on);
+/** Larger requests of this dialog go by TCP instead of UDP, to the same address and port, where there is a listener for it. */
+void sipua_dialog_set_udp_max(struct sipua_dialog *d, unsigned bytes);
 /** Challenges to requests of this dialog are answered (copied); their sender sees what comes after. realm NULL: any. */
 struct sipua_auth { const char *username, *password, *realm; };
 int sipua_dialog_set_auth(struct sipua_dialog *d, const struct sipua_auth *a);

@@ -124,7 +124,7 @@ static const struct conf_row rows[] = {
 	{ .key = "refer", .type = CONF_ENUM, .at = AT(refer), .def = "\"relay\"", .names = refer_names, .doc = "Pass REFER on, or refuse it." },
 	{ .key = "early_offer", .type = CONF_ENUM, .at = AT(early_offer), .flags = CONF_LATER, .def = "\"as-is\"", .names = offer_names,
 	  .doc = "`force` makes an offer of our own for an INVITE without one." },
-	{ .key = "udp_max", .type = CONF_INT, .at = AT(udp_max), .flags = CONF_LATER, .def = "65535", .min = 512, .max = 65535, .unit = "bytes", .doc = "Largest request that is sent over UDP." },
+	{ .key = "udp_max", .type = CONF_INT, .at = AT(udp_max), .def = "65535", .min = 512, .max = 65535, .unit = "bytes", .doc = "Largest request that is sent over UDP." },
 	{ .key = "no_answer", .type = CONF_INT, .at = AT(no_answer), .def = "180", .min = 1, .max = 86400, .unit = "s",
 	  .doc = "From the peer's first response to the end of ringing: then CANCEL, and 480 to the caller." },
 	{ .key = "media", .type = CONF_REF, .at = AT(common.media), .flags = CONF_NULL, .ref = "media_profiles", .doc = "Media profile; without it the realm's, then the system's." },

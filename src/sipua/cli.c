@@ -323,6 +323,7 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 	msg = m->msg;
 	if (d->login)
 		sipua_auth_known(d, msg, m->sip);
+	sipua_way_for(d, msg, &way);
 	m->msg = NULL;
 	sipua_msg_free(m);
 	c->cseq = ++d->cseq_local;

@@ -310,6 +310,11 @@ void sipua_dialog_set_nat(struct sipua_dialog *d, bool on)
 	d->nat = on;
 }
 
+void sipua_dialog_set_udp_max(struct sipua_dialog *d, unsigned bytes)
+{
+	d->udp_max = bytes;
+}
+
 bool sipua_dialog_has_peer(const struct sipua_dialog *d)
 {
 	return d->remote->a_tag != NULL;

@@ -131,6 +131,7 @@ struct sipua_dialog {
 	size_t ack_len;
 	struct sipua_login *login; /* credentials, or NULL */
 	bool nat;
+	unsigned udp_max;          /* bytes of a request, 0: no limit */
 };
 
 struct sipua_cli {
@@ -206,8 +207,11 @@ struct sipua_way {
 	url_t url;
 	const char *ident;
 	char host[280], maddr[80], port[8];
+	struct sipua_dest dest;    /* what url stands for */
 };
 int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct sipua_way *ret);
+/** A request too large for UDP goes by TCP where there is a listener for it (RFC 3261 18.1.1). */
+void sipua_way_for(struct sipua_dialog *d, msg_t *msg, struct sipua_way *w);
 
 /* cli.c */
 void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE]);

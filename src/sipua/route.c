@@ -80,6 +80,7 @@ static int way_to(struct sipua *ua, const struct sipua_dest *dest, struct sipua_
 		return ERR_RANGE;
 	memset(&w->url, 0, sizeof(w->url));
 	w->conn = NULL;
+	w->dest = *dest;
 	w->ident = ua->tp[dest->listener].ident;
 	w->url.url_type = url_sip;
 	w->url.url_scheme = "sip";
@@ -207,4 +208,24 @@ int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct s
 	if (!d->pinned && !is_behind_nat(d) && url && dest_of_url(d, url, &found))
 		return way_to(d->ua, &found, ret);
 	return way_to(d->ua, &d->dest, ret);
+}
+
+#define VIA_BYTES 160            /* that the library adds */
+
+void sipua_way_for(struct sipua_dialog *d, msg_t *msg, struct sipua_way *w)
+{
+	struct sipua_dest tcp = w->dest;
+	int size = -1;
+	msg_t *copy;
+
+	if (!d->udp_max || w->conn || w->dest.transport != SIPUA_UDP)
+		return;
+	copy = msg_dup(msg); /* the library prints its own later, with what it adds */
+	if (copy && msg_serialize(copy, msg_object(copy)) >= 0)
+		size = msg_prepare(copy);
+	msg_destroy(copy);
+	if (size < 0 || (size_t)size + VIA_BYTES <= d->udp_max || !find_listener(d->ua, tcp.listener, SIPUA_TCP, &tcp.listener))
+		return;
+	tcp.transport = SIPUA_TCP;
+	way_to(d->ua, &tcp, w);
 }

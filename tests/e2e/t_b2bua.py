@@ -335,3 +335,23 @@ def private_contact(t):
     check(m.uri.startswith('sip:me@10.11.12.13:5066'), 'Request-URI of the BYE: %s', m.uri)
     c.reply(200, to=m)
     equal(tx.final().status, 200, 'BYE')
+
+
+@test()
+def large_requests(t):
+    """over `udp_max` a request goes by TCP to the same address, where there is a listener for it; smaller ones stay on UDP"""
+    bed = Bed(t, start=False, trunk_b={'udp_max': 2000})
+    row = next(x for x in bed.doc['listeners'] if x['realm'] == 'peering')
+    bed.doc['listeners'].append({**row, 'id': 'peering-tcp', 'transport': 'tcp'})
+    bed.d.write()
+    bed.d.start()
+    until(lambda: bed.d.get('/trunks/a').status == 200, 5, 'the engine')
+    tcp = Agent(t, bed.b.ip, t.at['b'], bed.b.port, 'tcp')
+    c, i = begin(bed, '6951')
+    i.reply(486)
+    c.wait({486})
+    c = bed.a.call('6952', sdp=sdp_text(bed.a.ip, 30000), headers=[('X-Long', 'x' * 2000)])
+    i = tcp.await_call('6952')
+    check('/TCP' in i.inv.get('via'), 'Via: %s', i.inv.get('via'))
+    i.reply(486)
+    c.wait({486})
