@@ -165,20 +165,22 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		answer_failed(x, status);
 		return;
 	}
-	if (x->state != CALL_X_ACK) {
-		sipua_cli_ack(x->cli, NULL);
-		sipua_cli_free(x->cli);
-		x->cli = NULL;
-	}
 	call_is_up(c);
 	x->from->confirmed = true;
 	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n };
 	msg = response_for(x, wire_sip_status(resp), resp, sdp);
+	/* the record first: an engine that dies behind the ACK leaves a call that its successor knows */
 	if (!msg || call_persist(c)) {
 		sipua_msg_free(msg);
+		sipua_cli_ack(x->cli, NULL);
 		call_exchange_refuse(x, 503, NULL, NULL);
 		call_end(c, "resources", "postern", 503, NULL, NULL);
 		return;
+	}
+	if (x->state != CALL_X_ACK) {
+		sipua_cli_ack(x->cli, NULL);
+		sipua_cli_free(x->cli);
+		x->cli = NULL;
 	}
 	call_reliable_final(x, msg);
 }

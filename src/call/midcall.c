@@ -509,10 +509,11 @@ static void on_bye(struct call_leg *leg, struct sipua_srv *srv)
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	struct call *c = leg->call;
 
+	/* the record says that it ends before this side hears that it did; c and leg may be gone then */
 	leg->over = true;
-	sipua_srv_reply(srv, 200, NULL);
 	if (c->state != CALL_ENDING)
 		call_end(c, "normal", leg == &c->leg[0] ? "caller" : "callee", 487, leg, sip);
+	sipua_srv_reply(srv, 200, NULL);
 	sipua_srv_free(srv);
 }
 
