@@ -17,6 +17,7 @@ struct peer_live;
 struct peer_plane;
 struct peer_view;
 struct keys_tls;
+struct sipua_policy;
 struct base_ring;
 
 /* ---- options (tables in call/schema.c) ---- */
@@ -110,6 +111,9 @@ struct call_engine_params {
 	/** TLS profile of that id (a trunk's `tls`), borrowed; NULL: none, the listener's own serves. May be NULL. */
 	struct keys_tls *(*tls)(void *arg, const char *id);
 	void *tls_arg;
+	/** What messages of a trunk pass, by its id, borrowed; NULL: nothing. May be NULL. */
+	struct sipua_policy *(*policy)(void *arg, const char *trunk);
+	void *policy_arg;
 };
 int call_engine_new(const struct call_engine_params *p, struct call_engine **ret);
 /** The agent is made with call_engine_handlers() and given back here; then records found in memory are taken up. Returns calls restored. */

@@ -69,6 +69,7 @@ extern const struct conf_collection peer_schema_system, peer_schema_realms, peer
 
 /* ---- the compiled set: ref-counted, immutable, holds the document ---- */
 struct peer_set;
+struct peer_group;
 struct peer_target {                   /* one address that a trunk's calls may go to */
 	const char *uri;                   /* as configured */
 	const char *host;                  /* host[:port] as configured: Request-URI and To of calls */
@@ -99,6 +100,8 @@ const struct peer_system_conf *peer_system(const struct peer_set *s);
 unsigned peer_trunk_count(const struct peer_set *s);
 const struct peer_trunk *peer_trunk_at(const struct peer_set *s, unsigned i);
 const struct peer_trunk *peer_trunk_find(const struct peer_set *s, const char *id);
+/** NULL: there is no such group. */
+const struct peer_group *peer_group_find(const struct peer_set *s, const char *id);
 unsigned peer_realm_count(const struct peer_set *s);
 const struct peer_realm_conf *peer_realm_at(const struct peer_set *s, unsigned i);
 unsigned peer_listener_count(const struct peer_set *s);

@@ -13,6 +13,7 @@ struct loop;
 struct keys_tls;
 struct wire_sip;
 struct wire_header;
+struct rule_chain;
 
 struct sipua;           /* the agent */
 struct sipua_in;        /* a request outside of any dialog, at the front door: no transaction yet */
@@ -70,6 +71,8 @@ struct sipua_handlers {
 	bool (*reaches)(void *arg, unsigned listener, unsigned by);
 	/** Bytes are about to leave by a connection, now and not at the turn's end: what must be known elsewhere before is said now. May be NULL. */
 	void (*sending)(void *arg);
+	/** Policies took methods from the Allow that this dialog's peer is told (sipua_dialog_stripped). NULL: nobody asks. */
+	void (*stripped)(void *arg, struct sipua_dialog *d, void *dialog_arg);
 };
 
 /**
@@ -181,6 +184,27 @@ struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
 /** CSeq that the next request of ours will have. */
 uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);
 void sipua_dialog_free(struct sipua_dialog *d);
+
+/* ---- policies ---- */
+/*
+ * What the messages of one trunk pass (design.md section 9): `receive` before anybody here acts on a copy of them, `send` last. Ref-counted; the
+ * chain in it may be exchanged at any time, messages that follow pass the new one.
+ */
+struct sipua_policy;
+int sipua_policy_new(const char *trunk, struct sipua_policy **ret);
+/** chain NULL: none. Referenced; realm is copied. */
+void sipua_policy_set(struct sipua_policy *p, const char *realm, struct rule_chain *chain);
+/** Messages of the dialog pass these. with: a dialog of the same call, whose variables and tags are this one's too; or NULL. */
+void sipua_dialog_police(struct sipua_dialog *d, struct sipua_policy *policy, struct sipua_dialog *with);
+/** Methods (bit set of enum wire_method) that policies took from the Allow that the peer saw last: not taken from it, and not to be sent to it. */
+uint32_t sipua_dialog_stripped(const struct sipua_dialog *d);
+/**
+ * Run `receive` on a request outside of dialogs; sipua_in_sip is what it left then, and what is made of the request passes the policy too.
+ * @return false: answered or dropped
+ */
+bool sipua_in_police(struct sipua_in *in, struct sipua_policy *policy);
+/** Trunk or group that a policy routes it to, or NULL. Borrowed from in. */
+const char *sipua_in_route(const struct sipua_in *in);
 
 /* ---- building messages ---- */
 /** Request on a dialog (From, To, Call-ID, CSeq, Route are the agent's). ruri NULL: the dialog's target. Max-Forwards as given. */

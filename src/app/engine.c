@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "app/chains.h"
 #include "app/pem.h"
 #include "app/role.h"
 #include "postern/call.h"
@@ -26,6 +27,8 @@ struct engine_tls { size_t n; struct keys_tls **v; };  /* in the order of tls_pr
 
 static struct engine {
 	struct engine_tls tls, next_tls;
+	struct app_chains chains, next_chains;
+	struct app_policed policed;
 	struct peer_set *peers, *next_peers;
 	struct media_client *media;
 	struct call_engine *calls;
@@ -133,7 +136,28 @@ static void engine_abort(struct role *r)
 	if (engine.ua)
 		listeners_shut(&r->now.layout);
 	tls_fini(&engine.next_tls);
+	app_chains_fini(&engine.next_chains);
 	engine.next_peers = base_unref(engine.next_peers);
+}
+
+static int chains_init(const struct app_revision *rev, char why[static 256])
+{
+	struct conf_errors *errs;
+	struct app_policies *p = NULL;
+	const struct conf_note *first;
+	int err = conf_errors_new(&errs);
+
+	if (err)
+		return err;
+	err = app_policies_new(rev->doc, rev->bundle, errs, &p);
+	first = conf_errors_at(errs, 0);
+
+	if (first)
+		snprintf(why, 256, "%s: %s", first->pointer, first->message);
+	base_unref(errs);
+	if (!err)
+		err = app_chains_init(&engine.next_chains, p, engine.next_peers);
+	return err ? err : app_policed_prepare(&engine.policed, engine.next_peers);
 }
 
 static int engine_prepare(struct role *r, char why[static 256])
@@ -142,6 +166,8 @@ static int engine_prepare(struct role *r, char why[static 256])
 
 	if (!err)
 		err = peer_set_new_numbered(r->next.doc, &(struct peer_numbers){ r->next.layout.listener, r->next.layout.realm }, &engine.next_peers);
+	if (!err)
+		err = chains_init(&r->next, why);
 	if (!err && engine.ua)
 		err = listeners_open(r, why);
 	if (err)
@@ -178,6 +204,10 @@ static void engine_commit(struct role *r)
 	base_unref(engine.peers);
 	engine.peers = engine.next_peers;
 	engine.next_peers = NULL;
+	app_policed_commit(&engine.policed, &engine.chains, &engine.next_chains, engine.peers);
+	app_chains_fini(&engine.chains);
+	engine.chains = engine.next_chains;
+	engine.next_chains = (struct app_chains){ 0 };
 	if (engine.calls)
 		call_engine_set_peers(engine.calls, engine.peers);
 	if (engine.ua)
@@ -193,6 +223,11 @@ static struct keys_tls *tls_find(void *arg, const char *id)
 		if (strcmp(((const struct keys_tls_conf *)conf[i])->id, id) == 0)
 			return engine.tls.v[i];
 	return NULL;
+}
+
+static struct sipua_policy *policy_find(void *arg, const char *trunk)
+{
+	return app_policed_find(arg, trunk);
 }
 
 /* ---- serving ---- */
@@ -237,6 +272,7 @@ static int start_calls(struct role *r)
 		.loop = r->loop, .media = engine.media, .streams = &r->streams, .peers = engine.peers, .live = live, .live_bytes = live_bytes, .store_mem = store, .store_bytes = store_bytes,
 		.secrets_mem = app_role_region(&r->secrets, REGION_SECRETS, &secrets_bytes), .secrets_bytes = secrets_bytes,
 		.records = engine.records, .events = engine.events, .max_calls = r->setup.max_calls, .tls = tls_find,
+		.policy = policy_find, .policy_arg = &engine.policed,
 	}, &engine.calls);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "app/pem.h"
+#include "app/policies.h"
 #include "postern/conf.h"
 #include "postern/keys.h"
 #include "postern/rule.h"
@@ -328,20 +329,15 @@ static void check_tls(const struct conf_doc *doc, const struct app_bundle *b, st
 	}
 }
 
-/* The policy language comes with its issue; until then a policy must at least be text. */
+/* Compiled and thrown away: what is wrong is told before anything starts. */
 static void check_policies(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)
 {
-	size_t n = 0;
-	const void *const *obj = conf_objects(doc, &rule_schema_policies, &n);
-	char pointer[128];
+	struct app_policies *p = NULL;
+	int err = app_policies_new(doc, b, errs, &p);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct rule_policy_conf *p = obj[i];
-		const struct app_file *f = p->file ? app_bundle_find(b, "policy", p->file) : NULL;
-
-		if (f && memchr(f->bytes.p, 0, f->bytes.n))
-			conf_error(errs, conf_pointer(doc, &rule_schema_policies, p, pointer), "%s: not a text file", f->name);
-	}
+	if (err && err != ERR_CONFIG)
+		conf_error(errs, "/policies", "%s", base_strerror(err));
+	base_unref(p);
 }
 
 void app_files_check(const struct conf_doc *doc, const struct app_bundle *b, struct conf_errors *errs)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "call/b2b.h"
+#include "call/police.h"
 
 #define GRACE_MS 32000
 #define REFER_S  180             /* implicit subscription (RFC 3515 2.4.4); its NOTIFYs say when it is over */
@@ -248,7 +249,7 @@ void call_apart_request(struct call_engine *e, struct sipua_in *in, const struct
 	struct call_leg *leg;
 
 	call_view_fill(&v, sip, path);
-	if (peer_route(e->p.peers, from, &v, &dest)) {
+	if (call_front_route(e, in, from, &v, &dest)) {
 		base_count(COUNTER_REJECT_ROUTE);
 		sipua_in_reply(in, 404, NULL, NULL);
 		return;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "call/b2b.h"
+#include "call/police.h"
 #include "postern/conf.h"
 
 #define TICK_MS 1000
@@ -31,6 +32,22 @@ static void allow_others(struct call_leg *l, const struct wire_sip *sip)
 	}
 }
 
+/* RFC 3261 20.5 the other way round: what we do not take from a peer any more, as policies will, we do not send it either */
+static void strip(struct call_leg *l)
+{
+	if (l->dialog)
+		l->allow &= ~sipua_dialog_stripped(l->dialog);
+}
+
+static void on_stripped(void *arg, struct sipua_dialog *d, void *dialog_arg)
+{
+	struct call_leg *l = dialog_arg;
+
+	(void)arg;
+	if (l->dialog == d)
+		strip(l);
+}
+
 void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 {
 	bool has;
@@ -39,6 +56,7 @@ void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 	if (has) {
 		l->allow = set;
 		l->allow_seen = true;
+		strip(l);
 		allow_others(l, sip);
 	}
 }
@@ -59,6 +77,11 @@ bool call_leg_allows(const struct call_leg *l, struct slice method)
 struct keys_tls *call_engine_tls(struct call_engine *e, const char *id)
 {
 	return id && e->p.tls ? e->p.tls(e->p.tls_arg, id) : NULL;
+}
+
+struct sipua_policy *call_engine_policy(struct call_engine *e, const struct peer_trunk *t)
+{
+	return e->p.policy && t->conf->id ? e->p.policy(e->p.policy_arg, t->conf->id) : NULL;
 }
 
 void call_figures(struct call *c, int delta)
@@ -221,7 +244,7 @@ static void wishes_first(void *arg)
 
 const struct sipua_handlers *call_engine_handlers(void)
 {
-	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first };
+	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first, .stripped = on_stripped };
 
 	return &h;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "call/b2b.h"
+#include "call/police.h"
 
 const char *const call_known_options[] = { "100rel", "replaces", "timer", NULL };
 
@@ -202,6 +203,40 @@ static void refuse_stranger(const struct call_engine *e, struct sipua_in *in)
 	sipua_in_drop(in);
 }
 
+int call_front_route(struct call_engine *e, const struct sipua_in *in, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
+{
+	const char *name = sipua_in_route(in);
+
+	if (!name)
+		return peer_route(e->p.peers, from, v, ret);
+	*ret = (struct peer_dest){ .route = "policy", .trunk = peer_trunk_find(e->p.peers, name) };
+	if (!ret->trunk)
+		ret->group = peer_group_find(e->p.peers, name);
+	return ret->trunk || ret->group ? 0 : ERR_NOTFOUND;
+}
+
+/* what stands outside of every dialog and has a trunk, as the policies of that leave it */
+static void front_request(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
+{
+	const struct wire_sip *sip = sipua_in_sip(in);
+	enum wire_method m = wire_sip_method(sip);
+
+	if (wire_sip_max_forwards(sip) == 0 && m != WIRE_OPTIONS)
+		refuse(in, 483, NULL, COUNTER_REJECT_HOPS);
+	else if (!scheme_known(sip))
+		refuse(in, 416, NULL, COUNTER_REJECT_SCHEME);
+	else if (front_extension(in, sip))
+		return;
+	else if (m == WIRE_INVITE)
+		front_invite(e, in, trunk);
+	else if (m == WIRE_OPTIONS && (!has_user(sip) || wire_sip_max_forwards(sip) == 0))
+		answer_options(in, trunk);
+	else if (is_apart(m))
+		front_apart(e, in, trunk);
+	else
+		refuse_method(in, trunk);
+}
+
 void call_front_request(void *arg, struct sipua_in *in)
 {
 	struct call_engine *e = arg;
@@ -223,18 +258,6 @@ void call_front_request(void *arg, struct sipua_in *in)
 		refuse_stranger(e, in);
 	else if (to.tag.n || m == WIRE_CANCEL)
 		refuse(in, 481, NULL, COUNTER_REJECT_DIALOG);
-	else if (wire_sip_max_forwards(sip) == 0 && m != WIRE_OPTIONS)
-		refuse(in, 483, NULL, COUNTER_REJECT_HOPS);
-	else if (!scheme_known(sip))
-		refuse(in, 416, NULL, COUNTER_REJECT_SCHEME);
-	else if (front_extension(in, sip))
-		return;
-	else if (m == WIRE_INVITE)
-		front_invite(e, in, trunk);
-	else if (m == WIRE_OPTIONS && (!has_user(sip) || wire_sip_max_forwards(sip) == 0))
-		answer_options(in, trunk);
-	else if (is_apart(m))
-		front_apart(e, in, trunk);
-	else
-		refuse_method(in, trunk);
+	else if (sipua_in_police(in, call_engine_policy(e, trunk)))
+		front_request(e, in, trunk);
 }

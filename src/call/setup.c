@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "call/b2b.h"
+#include "call/police.h"
 #include "postern/conf.h"
 
 const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t)
@@ -130,6 +131,7 @@ void call_setup_dialog(struct call_leg *leg)
 
 	if (!leg->dialog)
 		return;
+	sipua_dialog_police(leg->dialog, call_engine_policy(leg->call->eng, leg->trunk), call_other(leg)->dialog);
 	sipua_dialog_set_nat(leg->dialog, t->nat == 0);
 	sipua_dialog_set_udp_max(leg->dialog, t->udp_max < 65535 ? (unsigned)t->udp_max : 0);
 	if (t->auth.username && t->auth.password)
@@ -266,7 +268,7 @@ void call_setup(struct call_engine *e, struct sipua_in *in, const struct peer_tr
 	struct call *c;
 
 	call_view_fill(&v, sip, sipua_in_path(in));
-	if (peer_route(e->p.peers, from, &v, &dest)) {
+	if (call_front_route(e, in, from, &v, &dest)) {
 		base_count(COUNTER_REJECT_ROUTE);
 		sipua_in_reply(in, 404, NULL, NULL);
 		return;

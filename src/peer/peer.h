@@ -84,7 +84,6 @@ const struct peer_trunk *peer_sources_match(const struct peer_set *s, const stru
 	const union base_addr *source, const struct peer_view *v);
 int peer_groups_build(struct peer_set *s);
 void peer_groups_free(struct peer_set *s);
-const struct peer_group *peer_group_find(const struct peer_set *s, const char *id);
 /** Listener that a target is sent from, by its transport and family; -1 none. */
 int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, const struct peer_target *g);
 int peer_routes_build(struct peer_set *s);

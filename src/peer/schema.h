@@ -11,7 +11,7 @@
 	  .now = "[\"default\", \"media-change\"]", .doc = "Mid-call profile; a trunk's goes before the realm's, that before the system's." }, \
 	{ .key = "session_timer", .type = CONF_REF, .at = offsetof(type_, common.session_timer), .flags = CONF_NULL, .def = timer_def, \
 	  .ref = "session_timers", .now = "[\"default\"]", .doc = "Session timer; a trunk's goes before the realm's, that before the system's." }, \
-	{ .key = "policies", .type = CONF_LIST, .elem = CONF_REF, .at = offsetof(type_, common.policies), .flags = CONF_LATER | CONF_UNIQUE, .ref = "policies", \
+	{ .key = "policies", .type = CONF_LIST, .elem = CONF_REF, .at = offsetof(type_, common.policies), .flags = CONF_UNIQUE, .ref = "policies", \
 	  .most = 64, .doc = "Policies in order; those of system, realm and trunk add up." }
 
 /* an error or a warning at a key of an object */

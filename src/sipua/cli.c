@@ -34,6 +34,8 @@ static void destroy(struct sipua_cli *c)
 	list_del(&c->link);
 	c->ua->figures.cli--;
 	base_unref(c->dialog);
+	if (c->copy)
+		msg_destroy(c->copy);
 	if (c->again)
 		msg_destroy(c->again);
 	free(c->reason);
@@ -133,6 +135,43 @@ static void late_response(struct sipua_cli *c, int status, const sip_t *sip)
 		end_unwanted_orq(c, sip);
 }
 
+/* the response as policies left it, for its reader; false: they dropped it. msg is borrowed */
+static bool police(struct sipua_cli *c, msg_t *msg, const sip_t **sip, int *status)
+{
+	bool forms = c->invite && !c->in_dialog;
+	struct rule_result res;
+	struct sipua_path path;
+	tport_t *tp;
+	msg_t *copy;
+
+	if (!msg || !c->dialog->policy || *status <= 100)
+		return true;
+	tp = sipua_delivering(c->ua, msg);
+	if (tp)
+		sipua_path_of(c->ua, msg, tp, &path);
+	sipua_police_received(c->dialog->policy, &c->dialog->notes, tp ? &path : NULL, !c->dialog->uas, forms ? RULE_INITIAL : c->in_dialog ? RULE_MID : RULE_OUTSIDE,
+		msg, &copy, &res);
+	if (!copy)
+		return true;
+	if (c->copy)
+		msg_destroy(c->copy);
+	c->copy = copy;
+	*sip = sip_object(copy);
+	*status = (*sip)->sip_status->st_status;
+	return res.verdict != RULE_DROP || *status >= 200;
+}
+
+/* the same where only nta has the message */
+static bool police_orq(struct sipua_cli *c, const sip_t **sip, int *status)
+{
+	msg_t *msg = *sip && c->dialog->policy ? nta_outgoing_getresponse(c->orq) : NULL;
+	bool on = police(c, msg, sip, status);
+
+	if (msg)
+		msg_destroy(msg);
+	return on;
+}
+
 static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
 	if (sip && (status == 401 || status == 407) && sipua_auth_again(c, sip))
@@ -146,7 +185,7 @@ static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
 		do_cancel(c);
 	if (c->zombie)
 		zombie_response(c, status, sip);
-	else if (c->ops)
+	else if (c->ops && police_orq(c, &sip, &status))
 		c->ops->response(c->arg, c, status, sipua_wire(sip));
 }
 
@@ -216,7 +255,10 @@ bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip)
 		end_unwanted(c, msg, sip);
 		destroy(c);
 	} else if (c->ops) {
-		c->ops->response(c->arg, c, c->status, sipua_wire(sip));
+		int status = c->status;
+
+		police(c, msg, &sip, &status);
+		c->ops->response(c->arg, c, status, sipua_wire(sip));
 	}
 	return true;
 }
@@ -310,6 +352,8 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 		err = sipua_way_of(d, dest, &way);
 	if (!err && !(c = make(d, m, ops, arg)))
 		err = -ENOMEM;
+	if (!err)
+		sipua_police_request(d, m);
 	if (!err && d->login)
 		c->again = msg_dup(m->msg);
 	if (!err)

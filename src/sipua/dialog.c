@@ -93,6 +93,9 @@ static void destroy(void *obj)
 	forget_text(d);
 	free(d->ack_body);
 	sipua_login_free(d->login);
+	base_unref(d->policy);
+	base_unref(d->notes);
+	free(d->allow);
 	su_home_deinit(d->home);
 }
 
@@ -189,6 +192,7 @@ int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *o
 	struct sipua_dialog *d = make(srv->ua, ops, arg);
 	const sip_t *sip = srv->sip;
 	struct sipua_dest dest = { .listener = srv->path.listener, .transport = srv->path.transport, .addr = srv->path.source };
+	int err;
 
 	if (!d)
 		return -ENOMEM;
@@ -205,7 +209,24 @@ int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *o
 	d->cseq_local = base_random_below(CSEQ_FIRST_MAX);
 	set_dest(d, &dest);
 	sipua_dialog_flow(d, srv->flow);
-	return enter(d, ret);
+	d->policy = srv->policy ? base_ref(srv->policy) : NULL;
+	d->notes = srv->notes ? base_ref(srv->notes) : NULL;
+	err = enter(d, ret);
+	if (!err && d->policy && !srv->dialog)
+		srv->dialog = base_ref(d);
+	return err;
+}
+
+void sipua_dialog_identity(struct sipua_dialog *d, const sip_t *sip)
+{
+	sip_from_t *from = sip_from_dup(d->home, sip->sip_from);
+	sip_to_t *to = sip_to_dup(d->home, sip->sip_to);
+
+	if (!from || !to || !from->a_tag || !d->local->a_tag || strcmp(from->a_tag, d->local->a_tag) != 0)
+		return;
+	d->local = from;
+	d->remote = to;
+	forget_text(d);
 }
 
 static void set_call_id(struct sipua_dialog *d)

@@ -11,7 +11,7 @@
 
 const struct wire_sip *sipua_in_sip(const struct sipua_in *in)
 {
-	return sipua_wire(in->sip);
+	return sipua_wire(in->copy ? sip_object(in->copy) : in->sip);
 }
 
 const struct sipua_path *sipua_in_path(const struct sipua_in *in)
@@ -24,6 +24,29 @@ void sipua_in_drop(struct sipua_in *in)
 	if (in->msg)
 		msg_destroy(in->msg);
 	in->msg = NULL;
+}
+
+/* what policies left */
+static void forget(struct sipua_in *in)
+{
+	sipua_in_drop(in);
+	if (in->copy)
+		msg_destroy(in->copy);
+	base_unref(in->notes);
+	free(in->route);
+}
+
+/* the status line comes first where policies look at the answer */
+static int police(struct sipua_in *in, msg_t *reply, sip_t *rsip, int status, const char *phrase)
+{
+	su_home_t *home = msg_home(reply);
+	const char *text = phrase && *phrase ? phrase : sip_status_phrase(status);
+
+	if (!in->policy || status <= 100)
+		return status;
+	if (msg_header_insert(reply, (msg_pub_t *)rsip, (msg_header_t *)sip_status_create(home, (unsigned)status, su_strdup(home, text ? text : "Unknown"), NULL)) < 0)
+		return status;
+	return sipua_police_reply(in, reply, rsip);
 }
 
 static int add_extra(msg_t *msg, sip_t *sip, const struct sipua_text *extra)
@@ -75,10 +98,31 @@ void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const s
 		msg_destroy(msg);
 		return;
 	}
-	nta_msg_mreply(ua->nta, reply, rsip, status, phrase, msg, TAG_END());
+	status = police(in, reply, rsip, status, phrase);
+	nta_msg_mreply(ua->nta, reply, rsip, status, rsip->sip_status ? NULL : phrase, msg, TAG_END());
 }
 
 /* ---- requests ---- */
+
+/* receive, in a dialog; false: the request is answered or dropped */
+static bool police_mid(struct sipua_in *in, struct sipua_dialog *d)
+{
+	struct sipua_text allow[] = { { "Allow", slice_str(d->allow) }, { NULL, { NULL, 0 } } };
+	struct rule_result res;
+
+	if (sipua_dialog_refuses(d, in->sip)) {
+		base_count(COUNTER_REJECT_METHOD);
+		sipua_in_reply(in, 405, NULL, allow);
+		return false;
+	}
+	in->policy = d->policy;
+	sipua_police_received(d->policy, &d->notes, &in->path, !d->uas, RULE_MID, in->msg, &in->copy, &res);
+	if (in->copy && res.verdict == RULE_REJECT)
+		sipua_in_reply(in, res.status, res.text[0] ? res.text : NULL, NULL);
+	else if (in->copy && res.verdict == RULE_DROP)
+		sipua_in_drop(in);
+	return in->msg != NULL;
+}
 
 static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 {
@@ -95,10 +139,16 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 		sipua_in_reply(in, 481, NULL, NULL);
 		return;
 	}
+	if (d->policy && !police_mid(in, d)) {
+		d->cseq_remote = cseq;
+		return;
+	}
 	if (tport_is_secondary(in->tport))
 		sipua_dialog_flow(d, in->tport);
 	if (sipua_in_accept(in, NULL, NULL, &srv))
 		return;
+	if (d->policy)
+		srv->dialog = base_ref(d);
 	d->cseq_remote = cseq;
 	if (d->uas && d->dest.transport == srv->path.transport) {
 		d->dest.listener = srv->path.listener;
@@ -154,7 +204,7 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 		to_dialog(&in, d);
 	else if (!ua->tp[in.path.listener].gone)
 		ua->handlers.request(ua->arg, &in);
-	sipua_in_drop(&in);
+	forget(&in);
 	if (ua->fresh)
 		sipua_srv_settle(ua->fresh);
 }

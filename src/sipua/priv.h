@@ -30,6 +30,7 @@ struct sipua_cli;
 
 #include "postern/keys.h"
 #include "postern/loop.h"
+#include "postern/rule.h"
 #include "postern/sipua.h"
 
 #define SIPUA_BRANCH_SIZE 40   /* "z9hG4bK", 32 hex digits, NUL */
@@ -89,6 +90,10 @@ struct sipua_in {
 	sip_t *sip;
 	tport_t *tport;
 	struct sipua_path path;
+	msg_t *copy;               /* as policies left it; NULL: as it came */
+	struct sipua_policy *policy; /* borrowed */
+	struct sipua_notes *notes;
+	char *route;               /* trunk or group that a policy named */
 };
 
 struct sipua_srv {
@@ -106,6 +111,10 @@ struct sipua_srv {
 	bool in_merged, acked;
 	char tag[33];              /* ours, where the request had none */
 	tport_t *tport;            /* while it is fresh: what it came by */
+	msg_t *copy;               /* as policies left it; NULL: as it came */
+	struct sipua_dialog *dialog; /* referenced, or NULL */
+	struct sipua_policy *policy; /* outside of a dialog */
+	struct sipua_notes *notes;
 };
 
 struct sipua_dialog {
@@ -130,6 +139,11 @@ struct sipua_dialog {
 	char *ack_body;            /* answer that our ACK carried: it goes into a repeated ACK too */
 	size_t ack_len;
 	struct sipua_login *login; /* credentials, or NULL */
+	struct sipua_policy *policy;
+	struct sipua_notes *notes; /* variables and tags of the call */
+	uint32_t stripped;         /* methods that policies took from the Allow that the peer saw last */
+	char *allow;               /* that Allow, where they took any */
+	uint64_t sdp_mark, sdp_version; /* of the description sent last, where there are policies; mark 0: none */
 	bool nat;
 	unsigned udp_max;          /* bytes of a request, 0: no limit */
 };
@@ -144,6 +158,7 @@ struct sipua_cli {
 	uint32_t cseq;
 	char branch[SIPUA_BRANCH_SIZE];
 	char *reason;              /* headers of the CANCEL */
+	msg_t *copy;               /* response, as policies left it; NULL: as it came */
 	msg_t *again;              /* the request without credentials, where the dialog has some */
 	unsigned tries;
 	bool answered;             /* a challenge of this request was */
@@ -233,6 +248,24 @@ bool sipua_auth_again(struct sipua_cli *c, const sip_t *sip);
 
 /** A 2xx of an INVITE ends the client transaction at once (RFC 3261 17.1.1.2); true where it was one, and is dealt with. */
 bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip);
+
+/* policy.c */
+struct sipua_notes;
+/** Policies of the dialog on a request that is about to be sent. */
+void sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m);
+/** On a response of a transaction; its status may be another one then. */
+void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m);
+/** On one without; it has a status line. @return the status */
+int sipua_police_reply(struct sipua_in *in, msg_t *msg, sip_t *sip);
+/** On a copy of what was received. *ret_copy NULL: there was nothing to run. notes: made where rules need them. */
+void sipua_police_received(struct sipua_policy *policy, struct sipua_notes **notes, const struct sipua_path *path, bool out, enum rule_dialog dialog,
+	msg_t *msg, msg_t **ret_copy, struct rule_result *res);
+/** Did policies take the method of this request from the dialog's Allow? */
+bool sipua_dialog_refuses(const struct sipua_dialog *d, const sip_t *request);
+
+/* dialog.c */
+/** From and To of the request that makes the dialog are those of this one, for good. */
+void sipua_dialog_identity(struct sipua_dialog *d, const sip_t *sip);
 
 /* answered.c */
 struct sipua_sent;

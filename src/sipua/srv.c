@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s) { return sipua_wire(s->sip); }
+const struct wire_sip *sipua_srv_sip(const struct sipua_srv *s) { return sipua_wire(s->copy ? sip_object(s->copy) : s->sip); }
 const struct sipua_path *sipua_srv_path(const struct sipua_srv *s) { return &s->path; }
 int sipua_srv_status(const struct sipua_srv *s) { return s->status; }
 
@@ -93,6 +93,16 @@ void sipua_srv_settle(struct sipua_srv *s)
 	s->tport = NULL;
 }
 
+static void drop_msgs(struct sipua_srv *s)
+{
+	msg_destroy(s->msg);
+	if (s->copy)
+		msg_destroy(s->copy);
+	base_unref(s->policy);
+	base_unref(s->notes);
+	base_unref(s->dialog);
+}
+
 int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *arg, struct sipua_srv **ret)
 {
 	struct sipua_srv *s = base_alloc(sizeof(*s));
@@ -108,13 +118,17 @@ int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *a
 	s->msg = in->msg;
 	s->sip = in->sip;
 	in->msg = NULL;
+	s->copy = in->copy;
+	in->copy = NULL;
+	s->policy = in->policy ? base_ref(in->policy) : NULL;
+	s->notes = in->notes ? base_ref(in->notes) : NULL;
 	if (!s->sip->sip_to->a_tag)
 		base_random_token(s->tag, sizeof(s->tag));
 	if (is_brief(in)) {
 		s->tport = in->tport;
 		s->ua->fresh = s;
 	} else if (start_nta(s, in->tport)) {
-		msg_destroy(s->msg);
+		drop_msgs(s);
 		free(s);
 		return -ENOMEM;
 	}
@@ -147,13 +161,15 @@ static int send_brief(struct sipua_srv *s, msg_t *msg, int status)
 
 int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
 {
-	int status = m->status, r;
 	msg_t *msg = m->msg;
+	int status, r;
 
 	if (m->srv != s || s->status >= 200) {
 		sipua_msg_free(m);
 		return ERR_WRONGSTATE;
 	}
+	sipua_police_response(s, m);
+	status = m->status;
 	m->msg = NULL;
 	sipua_msg_free(m);
 	if (s->ua->fresh == s) {
@@ -195,6 +211,6 @@ void sipua_srv_free(struct sipua_srv *s)
 	s->ua->figures.srv--;
 	if (s->flow)
 		tport_unref(s->flow);
-	msg_destroy(s->msg);
+	drop_msgs(s);
 	free(s);
 }

@@ -44,6 +44,8 @@ int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq, struct sipua_msg *m)
 		return err;
 	err = sipua_way_of(d, NULL, &way);
 	if (!err)
+		sipua_police_request(d, m);
+	if (!err)
 		err = sipua_auth_ack(d, m);
 	if (!err)
 		err = sipua_msg_finish(m, cseq);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call, private: where the files of policies (design.md section 9) touch a call. Running them is sipua's. */
+#ifndef CALL_POLICE_H
+#define CALL_POLICE_H
+
+struct call_engine;
+struct peer_dest;
+struct peer_trunk;
+struct peer_view;
+struct sipua_in;
+struct sipua_policy;
+
+/** What messages of a trunk pass, or NULL: engine.c. */
+struct sipua_policy *call_engine_policy(struct call_engine *e, const struct peer_trunk *t);
+/** Where a request goes: as a policy said, else as the table of routes says; front.c. 0, ERR_NOTFOUND */
+int call_front_route(struct call_engine *e, const struct sipua_in *in, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret);
+
+#endif
