@@ -521,7 +521,7 @@ def dns_truncated_slow_servfail(t):
     dns.truncate, dns.delay = True, 0.3
     by_name(h, t, 'sip:voice.test;transport=udp')
     until(lambda: h.d.get('/trunks/a').status == 200, 5, 'the engine')
-    equal(h.through('2001')[0], 0, 'a call that comes while names are resolved')
+    check(h.through('2001')[0] in (0, 1), 'a call that comes while names are resolved goes to whichever address is known first')
     check(dns.tcp_asked, 'nothing was asked by TCP')
     until(lambda: len(h.targets()) == 2, 8, 'both targets')
     dns.rcode = 2
