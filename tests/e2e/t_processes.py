@@ -419,7 +419,13 @@ def descriptors_and_memory_come_back(t):
             i.answer_bye()
             tx.final()
         bed.d.no_calls()
+    def settled():
+        """spares get their descriptors a moment after the start: as many as a second ago"""
+        n = bed.d.fds()
+        time.sleep(1)
+        return bed.d.fds() == n
     work(20, 0)
+    until(settled, 10, 'the family is complete', step=0)
     fds, kb = bed.d.fds(), bed.d.pss_kb()
     work(280, 20)
     until(lambda: bed.d.fds() <= fds + 2, 8, lambda: 'descriptors: %d before, now %d' % (fds, bed.d.fds()), step=0.5)
