@@ -151,13 +151,13 @@ static bool police(struct sipua_cli *c, msg_t *msg, const sip_t **sip, int *stat
 		sipua_path_of(c->ua, msg, tp, &path);
 	sipua_police_received(c->dialog->policy, &c->dialog->notes, tp ? &path : NULL, !c->dialog->uas, forms ? RULE_INITIAL : c->in_dialog ? RULE_MID : RULE_OUTSIDE,
 		msg, &copy, &res);
-	if (!copy)
-		return true;
-	if (c->copy)
-		msg_destroy(c->copy);
-	c->copy = copy;
-	*sip = sip_object(copy);
-	*status = (*sip)->sip_status->st_status;
+	if (copy) {
+		if (c->copy)
+			msg_destroy(c->copy);
+		c->copy = copy;
+		*sip = sip_object(copy);
+		*status = (*sip)->sip_status->st_status;
+	}
 	return res.verdict != RULE_DROP || *status >= 200;
 }
 

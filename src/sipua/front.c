@@ -117,9 +117,9 @@ static bool police_mid(struct sipua_in *in, struct sipua_dialog *d)
 	}
 	in->policy = d->policy;
 	sipua_police_received(d->policy, &d->notes, &in->path, !d->uas, RULE_MID, in->msg, &in->copy, &res);
-	if (in->copy && res.verdict == RULE_REJECT)
+	if (res.verdict == RULE_REJECT)
 		sipua_in_reply(in, res.status, res.text[0] ? res.text : NULL, NULL);
-	else if (in->copy && res.verdict == RULE_DROP)
+	else if (res.verdict == RULE_DROP)
 		sipua_in_drop(in);
 	return in->msg != NULL;
 }

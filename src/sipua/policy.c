@@ -26,6 +26,7 @@ struct pass {
 	sip_t *sip;
 	const sip_t *base;         /* of a response that is sent: the request; the agent copies the rest later */
 	struct sipua_notes **notes;
+	bool shared;               /* as it was received: the first edit makes a copy */
 	bool parse;                /* new headers are parsed: somebody reads the message */
 	char ruri[2048];
 	struct wire_headers it;
@@ -178,14 +179,35 @@ static struct slice m_header_name(void *m, unsigned i)
 
 /* ---- edits ---- */
 
+static int own(struct pass *p)
+{
+	msg_t *copy;
+
+	if (!p->shared)
+		return 0;
+	copy = msg_copy(p->msg);
+	if (!copy)
+		return -ENOMEM;
+	p->msg = copy;
+	p->sip = sip_object(copy);
+	p->shared = false;
+	return 0;
+}
+
 static int m_set_status(void *m, int status, struct slice phrase)
 {
 	struct pass *p = m;
-	sip_status_t *st = p->sip->sip_status;
-	char *text = su_strndup(msg_home(p->msg), phrase.p ? phrase.p : "", (isize_t)phrase.n);
+	sip_status_t *st;
+	char *text;
 
-	if (!st || !text)
-		return st ? -ENOMEM : ERR_WRONGSTATE;
+	if (!p->sip->sip_status)
+		return ERR_WRONGSTATE;
+	if (own(p))
+		return -ENOMEM;
+	st = p->sip->sip_status;
+	text = su_strndup(msg_home(p->msg), phrase.p ? phrase.p : "", (isize_t)phrase.n);
+	if (!text)
+		return -ENOMEM;
 	st->st_status = status;
 	st->st_phrase = text;
 	msg_fragment_clear(st->st_common);
@@ -195,10 +217,17 @@ static int m_set_status(void *m, int status, struct slice phrase)
 static int m_set_ruri(void *m, struct slice uri)
 {
 	struct pass *p = m;
-	sip_request_t *rq = p->sip->sip_request;
-	char *text = su_strndup(msg_home(p->msg), uri.p, (isize_t)uri.n);
-	url_t *u = text && rq ? url_hdup(msg_home(p->msg), URL_STRING_MAKE(text)->us_url) : NULL;
+	sip_request_t *rq;
+	char *text;
+	url_t *u;
 
+	if (!p->sip->sip_request)
+		return ERR_WRONGSTATE;
+	if (own(p))
+		return -ENOMEM;
+	rq = p->sip->sip_request;
+	text = su_strndup(msg_home(p->msg), uri.p, (isize_t)uri.n);
+	u = text ? url_hdup(msg_home(p->msg), URL_STRING_MAKE(text)->us_url) : NULL;
 	if (!u || !u->url_host || u->url_type == url_invalid)
 		return ERR_PROTO;
 	*rq->rq_url = *u;
@@ -253,8 +282,11 @@ static msg_header_t *make_header(struct pass *p, msg_hclass_t *hc, struct slice 
 static int m_add_header(void *m, struct slice name, struct slice value)
 {
 	struct pass *p = m;
-	msg_header_t *h = make_header(p, NULL, name, value);
+	msg_header_t *h;
 
+	if (own(p))
+		return -ENOMEM;
+	h = make_header(p, NULL, name, value);
 	if (!h)
 		return ERR_PROTO;
 	return msg_header_insert(p->msg, (msg_pub_t *)p->sip, h) < 0 ? -ENOMEM : 0;
@@ -263,8 +295,11 @@ static int m_add_header(void *m, struct slice name, struct slice value)
 static int m_set_header(void *m, struct slice name, unsigned index, struct slice value)
 {
 	struct pass *p = m;
-	msg_header_t *old = find(p->sip, name, index), *h;
+	msg_header_t *old, *h;
 
+	if (own(p))
+		return -ENOMEM;
+	old = find(p->sip, name, index);
 	if (!old)
 		return m_add_header(m, name, value);
 	h = make_header(p, old->sh_class, name, value);
@@ -276,8 +311,11 @@ static int m_set_header(void *m, struct slice name, unsigned index, struct slice
 static int m_remove_header(void *m, struct slice name, unsigned index)
 {
 	struct pass *p = m;
-	msg_header_t *h = find(p->sip, name, index);
+	msg_header_t *h;
 
+	if (own(p))
+		return -ENOMEM;
+	h = find(p->sip, name, index);
 	if (!h)
 		return ERR_NOTFOUND;
 	return msg_header_remove(p->msg, (msg_pub_t *)p->sip, h) < 0 ? ERR_WRONGSTATE : 0;
@@ -286,8 +324,11 @@ static int m_remove_header(void *m, struct slice name, unsigned index)
 static int m_set_body(void *m, struct slice body)
 {
 	struct pass *p = m;
-	sip_payload_t *pl = p->sip->sip_payload, *now;
+	sip_payload_t *pl, *now;
 
+	if (own(p))
+		return -ENOMEM;
+	pl = p->sip->sip_payload;
 	now = sip_payload_create(msg_home(p->msg), body.p, (isize_t)body.n);
 	if (!pl || !now)
 		return pl ? -ENOMEM : ERR_NOTFOUND;
@@ -569,18 +610,14 @@ void sipua_police_received(struct sipua_policy *policy, struct sipua_notes **not
 	struct rule_at at = { .hook = RULE_RECEIVE, .dialog = dialog, .out = out, .src = path ? &path->source : NULL,
 		.transport = path ? slice_str(sipua_transport_name(path->transport)) : (struct slice){ NULL, 0 } };
 	const sip_t *sip = sip_object(msg);
-	struct pass p = { .notes = notes, .parse = true };
+	struct pass p = { .msg = msg, .sip = sip_object(msg), .notes = notes, .shared = true, .parse = true };
 
-	memset(res, 0, offsetof(struct rule_result, text) + 1);
+	res->verdict = RULE_PASS;
 	*ret_copy = NULL;
 	if (!has(policy, RULE_RECEIVE, sip->sip_request != NULL))
 		return;
-	p.msg = msg_copy(msg);
-	p.sip = p.msg ? sip_object(p.msg) : NULL;
-	if (!p.sip)
-		return;
 	run(policy, &p, &at, res);
-	*ret_copy = p.msg;
+	*ret_copy = p.shared ? NULL : p.msg;
 }
 
 static void redirect(struct sipua_in *in, const char *uri)
@@ -599,8 +636,6 @@ bool sipua_in_police(struct sipua_in *in, struct sipua_policy *policy)
 
 	in->policy = policy;
 	sipua_police_received(policy, &in->notes, &in->path, false, dialog_of(in->sip), in->msg, &copy, &res);
-	if (!copy)
-		return true;
 	in->copy = copy;
 	switch (res.verdict) {
 	case RULE_PASS:
@@ -612,7 +647,7 @@ bool sipua_in_police(struct sipua_in *in, struct sipua_policy *policy)
 		sipua_in_drop(in);
 		return false;
 	case RULE_REJECT:
-		sipua_in_reply(in, res.status, res.text[0] ? su_strdup(msg_home(copy), res.text) : NULL, NULL);
+		sipua_in_reply(in, res.status, res.text[0] ? res.text : NULL, NULL);
 		return false;
 	case RULE_REDIRECT:
 		redirect(in, res.text);

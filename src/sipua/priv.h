@@ -257,7 +257,7 @@ void sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m);
 void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m);
 /** On one without; it has a status line. @return the status */
 int sipua_police_reply(struct sipua_in *in, msg_t *msg, sip_t *sip);
-/** On a copy of what was received. *ret_copy NULL: there was nothing to run. notes: made where rules need them. */
+/** On what was received; it is copied before it is changed. *ret_copy NULL: no rule changed anything; the verdict holds all the same. notes: made where rules need them. */
 void sipua_police_received(struct sipua_policy *policy, struct sipua_notes **notes, const struct sipua_path *path, bool out, enum rule_dialog dialog,
 	msg_t *msg, msg_t **ret_copy, struct rule_result *res);
 /** Did policies take the method of this request from the dialog's Allow? */
