@@ -18,7 +18,7 @@
 
 struct sipua_policy { char *trunk, *realm; struct rule_chain *chain; };
 struct note { char *name, *value; };
-struct sipua_notes { struct note var[NOTES_MAX]; char *tag[NOTES_MAX]; unsigned vars, tags; };
+struct sipua_notes { struct note *var; char **tag; unsigned vars, tags; };  /* every call has one: arrays of NOTES_MAX, made when they are wanted */
 
 /* a message in front of a chain */
 struct pass {
@@ -81,6 +81,8 @@ static void notes_destroy(void *obj)
 	}
 	for (unsigned i = 0; i < n->tags; i++)
 		free(n->tag[i]);
+	free(n->var);
+	free(n->tag);
 }
 
 static struct sipua_notes *notes_of(struct pass *p)
@@ -359,7 +361,9 @@ static struct note *var_add(struct pass *p, struct slice name)
 
 	if (!n || n->vars == NOTES_MAX)
 		return NULL;
-	copy = base_dup(name);
+	if (!n->var)
+		n->var = calloc(NOTES_MAX, sizeof(*n->var));
+	copy = n->var ? base_dup(name) : NULL;
 	if (!copy)
 		return NULL;
 	n->var[n->vars].name = copy;
@@ -404,6 +408,10 @@ static int m_add_tag(void *m, struct slice name)
 		return 0;
 	if (!n || n->tags == NOTES_MAX)
 		return ERR_FULL;
+	if (!n->tag)
+		n->tag = calloc(NOTES_MAX, sizeof(*n->tag));
+	if (!n->tag)
+		return -ENOMEM;
 	n->tag[n->tags] = base_dup(name);
 	if (!n->tag[n->tags])
 		return -ENOMEM;
