@@ -488,10 +488,26 @@ class Bent:
                 s = self.tcp.accept()[0]
             except OSError:
                 return
-            self.tcp_asked += 1
-            q = s.recv(4096)
-            a = self.answer(q[2:], False)
-            s.sendall(struct.pack('>H', len(a)) + a)
+            threading.Thread(target=self._tcp_one, args=(s,), daemon=True).start()
+
+    def _tcp_one(self, s):
+        """All queries of a connection: a resolver sends several through one (RFC 7766)."""
+        data = b''
+        while True:
+            try:
+                got = s.recv(4096)
+            except OSError:
+                got = b''
+            if not got:
+                s.close()
+                return
+            data += got
+            while len(data) >= 2 and len(data) >= 2 + struct.unpack('>H', data[:2])[0]:
+                n = 2 + struct.unpack('>H', data[:2])[0]
+                self.tcp_asked += 1
+                a = self.answer(data[2:n], False)
+                data = data[n:]
+                s.sendall(struct.pack('>H', len(a)) + a)
 
     @staticmethod
     def name(text):
