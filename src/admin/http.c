@@ -4,6 +4,8 @@
  * hands over the answer. Every phase of a connection has a deadline of its own, not refreshed by single bytes: a slow client is cut, so that
  * it holds a place for seconds only; where places run short, connections that ask nothing go first.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,6 +75,15 @@ static void phase_set(struct admin_conn *c, enum admin_phase phase)
 	c->since = base_mono_now();
 }
 
+/** The control socket asks no token, and anybody may connect to an abstract one: it is root's and our own user's. */
+static bool is_ours(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof who;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && (who.uid == 0 || who.uid == geteuid());
+}
+
 static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx, enum MHD_ConnectionNotificationCode code)
 {
 	struct admin_http *h = cls;
@@ -89,12 +100,16 @@ static void on_connection(void *cls, struct MHD_Connection *conn, void **ctx, en
 	}
 	c = base_alloc(sizeof *c);
 	if (!c)
-		return;
+		return; /* no request of it is taken */
 	*c = (struct admin_conn){ .http = h, .fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd };
 	phase_set(c, ADMIN_CONNECTED);
 	list_add_tail(&h->conns, &c->node);
 	h->nconns++;
 	*ctx = c;
+	if (h->trusted && !is_ours(c->fd)) {
+		c->cut = true;
+		shutdown(c->fd, SHUT_RDWR);
+	}
 	if (!loop_timer_active(&h->reap))
 		loop_timer_start(h->a->p.loop, &h->reap, REAP_MS, reap, h);
 }
@@ -123,6 +138,10 @@ static enum MHD_Result head(struct admin_http *h, struct MHD_Connection *conn, c
 	slice_copy(rq->method, sizeof rq->method, slice_str(method));
 	slice_copy(rq->path, sizeof rq->path, slice_str(url));
 	rq->c = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+	if (!rq->c || (h->trusted && rq->c->cut)) {
+		free(rq);
+		return MHD_NO;
+	}
 	*ctx = rq;
 	phase_set(rq->c, ADMIN_IN_REQUEST);
 	if (length && slice_u64(slice_str(length), ADMIN_DISCARD_MAX, &n)) {

@@ -232,7 +232,6 @@ static int tell_newest(struct role *r)
 
 static int admin_go(struct role *r)
 {
-	char path[4096];
 	size_t n;
 	void *ring = app_role_region(&r->records, REGION_RING, &n);
 	int err = base_ring_open(ring, n, &ar.records);
@@ -242,9 +241,8 @@ static int admin_go(struct role *r)
 		err = 0;
 	}
 	ar.chan = app_role_take_chan(r, APP_FD_CHAN_ENGINE);
-	snprintf(path, sizeof(path), "%s/postern.db", r->state);
 	if (!err)
-		err = store_open(path, &ar.store);
+		err = store_open(APP_LOAD_DATABASE, &ar.store);
 	if (!err)
 		err = tell_newest(r);
 	return err ? err : start(r);
@@ -264,9 +262,9 @@ int main(int argc, char **argv)
 		.go = admin_go, .message = admin_message, .stop = admin_role_stop,
 	};
 
-	if (argc == 3 && strcmp(argv[1], "--load") == 0) {
+	if (argc == 2 && strcmp(argv[1], "--load") == 0) {
 		base_log_init("admin", BASE_INFO);
-		return app_load_main(argv[2]);
+		return app_load_main();
 	}
 	return app_role_main(&ops, argc, argv);
 }

@@ -62,7 +62,6 @@ struct app_setup {
 	uint32_t connections;              /* SIP connections that the descriptors allow */
 	uint32_t sockets;                  /* media: length of the socket table */
 	uint32_t workers;                  /* media */
-	struct slice state;                /* state folder */
 	struct slice token_hash;           /* admin */
 	struct slice api_tls;              /* admin: TLS profile of the API or empty */
 	uint32_t ntags;

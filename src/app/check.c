@@ -143,7 +143,8 @@ void app_check_print(const char *file, const struct conf_errors *errs)
 	const struct conf_note *n;
 
 	for (size_t i = 0; (n = conf_errors_at(errs, i)); i++)
-		fprintf(stderr, "%s: %s: %s%s\n", file, n->pointer[0] ? n->pointer : "/", n->warning ? "warning: " : "", n->message);
+		if (!n->warning || !conf_errors_count(errs)) /* what is right comes first */
+			fprintf(stderr, "%s: %s: %s%s\n", file, n->pointer[0] ? n->pointer : "/", n->warning ? "warning: " : "", n->message);
 }
 
 void app_check_log(const char *file, const struct conf_errors *errs)

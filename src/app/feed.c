@@ -69,7 +69,6 @@ int app_feed_setup(struct child *c)
 	struct app_setup setup = {
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
 		.sockets = socket_count(c), .workers = workers(s),
-		.state = role == APP_ADMIN ? slice_str(s->p->state) : SLICE(""),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
 		.api_tls = role == APP_ADMIN ? slice_str(s->p->api_tls) : SLICE(""),
 	};

@@ -5,22 +5,20 @@
 #include "app/load.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "postern/loop.h"
 
-static int run(int exe, const char *state, const struct app_user *user, int in, int out)
+static int run(int exe, int state, const struct app_user *user, int in, int out)
 {
-	char path[4096], name[] = "postern-admin", load[] = "--load", *argv[] = { name, load, path, NULL };
+	char name[] = "postern-admin", load[] = "--load", *argv[] = { name, load, NULL };
 	const int fd[] = { in, out };
 	pid_t pid;
 	int status, err;
 
-	snprintf(path, sizeof(path), "%s/postern.db", state);
-	err = app_spawn(&(struct app_spawn){ .exe = exe, .argv = argv, .fd = fd, .nfds = 2, .user = user }, &pid);
+	err = app_spawn(&(struct app_spawn){ .exe = exe, .argv = argv, .fd = fd, .nfds = 2, .user = user, .folder = &state }, &pid);
 	if (err)
 		return err;
 	while (waitpid(pid, &status, 0) < 0)
@@ -31,7 +29,7 @@ static int run(int exe, const char *state, const struct app_user *user, int in, 
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
-int app_load_run(int exe, const char *state, const struct app_user *user, const struct app_bundle *given, struct app_bundle **ret)
+int app_load_run(int exe, int state, const struct app_user *user, const struct app_bundle *given, struct app_bundle **ret)
 {
 	int in = -1, out = -1, err;
 

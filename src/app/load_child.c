@@ -108,7 +108,7 @@ static int find_or_import(struct store *s, const struct app_bundle *given, struc
 	return err;
 }
 
-int app_load_main(const char *path)
+int app_load_main(void)
 {
 	struct app_bundle *given = NULL, *b = NULL;
 	struct store *s = NULL;
@@ -119,7 +119,7 @@ int app_load_main(const char *path)
 	if (!err && wire.n)
 		err = app_bundle_parse(wire, &given);
 	if (!err)
-		err = store_open(path, &s);
+		err = store_open(APP_LOAD_DATABASE, &s);
 	if (!err)
 		err = find_or_import(s, given, &b);
 	if (!err)
@@ -129,6 +129,6 @@ int app_load_main(const char *path)
 	base_unref(b);
 	base_unref(given);
 	if (err && err != ERR_NOTFOUND)
-		base_log(BASE_ERROR, "store", "the database cannot be used path=%s error=\"%s\"", path, base_strerror(err));
+		base_log(BASE_ERROR, "store", "the database cannot be used file=" APP_LOAD_DATABASE " error=\"%s\"", base_strerror(err));
 	return err == 0 ? 0 : err == ERR_NOTFOUND ? APP_LOAD_NONE : 2;
 }

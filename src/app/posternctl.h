@@ -32,7 +32,7 @@ void app_cli_help(void);
 /* ---- the daemon (posternctl_http.c) ---- */
 struct app_cli_api;
 struct app_cli_where { const char *state, *api, *token, *ca; };
-/** Options first, then the environment, then STATE/control.sock, then 127.0.0.1:8080 with STATE/admin.token. Says on stderr what fails. */
+/** Options first, then the environment, then the socket that STATE/control names, then 127.0.0.1:8080 with STATE/admin.token. Says on stderr what fails. */
 int app_cli_api_new(const struct app_cli_where *w, struct app_cli_api **ret);
 void app_cli_api_free(struct app_cli_api *api);
 /** Escape a text for a path or query; free with free(). */

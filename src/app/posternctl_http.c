@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way to the daemon: STATE/control.sock, or the REST API over TCP with a token (libcurl). No logic of the commands.
+ * The way to the daemon: the socket that STATE/control names, or the REST API over TCP with a token (libcurl). No logic of the commands.
  */
 #include "config.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -19,7 +20,7 @@
 struct app_cli_api {
 	CURL *curl;
 	struct curl_slist *headers;
-	char base[512], where[512], tried[512]; /* tried: a control socket that did not answer */
+	char base[512], where[512], tried[512]; /* tried: names a control socket that did not answer */
 	char *body; size_t nbody;
 };
 
@@ -28,29 +29,32 @@ static const char *first_of(const char *a, const char *b, const char *c)
 	return a && *a ? a : b && *b ? b : c;
 }
 
-static bool socket_answers(const char *path)
+/** Abstract names have a leading zero byte in place of the file's `@`. */
+static bool socket_answers(const char *name)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	size_t n = strlen(name);
 	int fd, rc;
 
-	if (!slice_copy(sun.sun_path, sizeof sun.sun_path, slice_str(path)))
+	if (!n || n >= sizeof sun.sun_path)
 		return false;
+	memcpy(sun.sun_path + 1, name, n);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	rc = fd < 0 ? -1 : connect(fd, (struct sockaddr *)&sun, sizeof sun);
+	rc = fd < 0 ? -1 : connect(fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n));
 	if (fd >= 0)
 		close(fd);
 	return rc == 0;
 }
 
-/** The token that the daemon keeps beside its state; empty where it cannot be read. */
-static void token_read(const char *state, char *buf, size_t size)
+/** First word of a file of the state folder; empty where it cannot be read. */
+static void word_read(const char *state, const char *file, char *buf, size_t size)
 {
 	char path[512];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof path, "%s/admin.token", state);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "%s/%s", state, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	n = fd < 0 ? 0 : read(fd, buf, size - 1);
 	if (fd >= 0)
 		close(fd);
@@ -98,11 +102,11 @@ static int curl_set(struct app_cli_api *api, const char *ca)
 	return header_add(api, "Content-Type: application/json");
 }
 
-static int by_socket(struct app_cli_api *api, const char *path)
+static int by_socket(struct app_cli_api *api, const char *name, const char *state)
 {
 	slice_copy(api->base, sizeof api->base, SLICE("http://localhost"));
-	slice_copy(api->where, sizeof api->where, slice_str(path));
-	return curl_easy_setopt(api->curl, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK ? 0 : -ENOMEM;
+	snprintf(api->where, sizeof api->where, "%s/control", state);
+	return curl_easy_setopt(api->curl, CURLOPT_ABSTRACT_UNIX_SOCKET, name) == CURLE_OK ? 0 : -ENOMEM;
 }
 
 static int by_tcp(struct app_cli_api *api, const struct app_cli_where *w, const char *url, const char *state)
@@ -123,7 +127,7 @@ static int by_tcp(struct app_cli_api *api, const struct app_cli_where *w, const 
 	if (given)
 		slice_copy(token, sizeof token, slice_str(given));
 	else
-		token_read(state, token, sizeof token);
+		word_read(state, "admin.token", token, sizeof token);
 	snprintf(line, sizeof line, "Authorization: Bearer %s", token);
 	return *token ? header_add(api, line) : 0;
 }
@@ -133,18 +137,19 @@ int app_cli_api_new(const struct app_cli_where *w, struct app_cli_api **ret)
 	const char *state = first_of(w->state, getenv("POSTERN_STATE"), STATEDIR);
 	const char *url = first_of(w->api, w->state ? NULL : getenv("POSTERN_API"), NULL);
 	struct app_cli_api *api = calloc(1, sizeof *api);
-	char path[512];
+	char name[112];
 	int err;
 
 	if (!api)
 		return -ENOMEM;
 	api->curl = curl_easy_init();
 	err = api->curl ? curl_set(api, w->ca) : -ENOMEM;
-	snprintf(path, sizeof path, "%s/control.sock", state);
-	if (!err && !url && socket_answers(path)) {
-		err = by_socket(api, path);
+	word_read(state, "control", name, sizeof name);
+	if (!err && !url && name[0] == '@' && socket_answers(name + 1)) {
+		err = by_socket(api, name + 1, state);
 	} else if (!err) {
-		slice_copy(api->tried, sizeof api->tried, slice_str(url ? "" : path));
+		if (!url)
+			snprintf(api->tried, sizeof api->tried, "%s/control", state);
 		err = by_tcp(api, w, url ? url : "127.0.0.1:8080", state);
 	}
 	if (!err)
@@ -178,7 +183,7 @@ char *app_cli_escape(struct app_cli_api *api, const char *text)
 static int unreached(struct app_cli_api *api, const char *why)
 {
 	fprintf(stderr, "posternctl: no daemon at %s: %s\n", api->where, why);
-	fprintf(stderr, *api->tried ? "Nor does %s answer. " : "%s", api->tried);
+	fprintf(stderr, *api->tried ? "Nor does the socket that %s names. " : "%s", api->tried);
 	fputs("Is posternd running? Name its state folder with --state DIR, or its API with --api URL.\n", stderr);
 	return ERR_GONE;
 }

@@ -130,7 +130,7 @@ static int use_given(struct start *st)
 
 static int load(struct start *st, const struct app_bundle *given, struct app_bundle **ret)
 {
-	int err = app_load_run(st->p.exe[APP_ADMIN], st->state, &st->p.user, given, ret);
+	int err = app_load_run(st->p.exe[APP_ADMIN], st->lock, &st->p.user, given, ret);
 
 	if (err && err != ERR_NOTFOUND)
 		base_log(BASE_ERROR, "start", "the configuration of the state cannot be read path=%s/postern.db error=\"%s\"", st->state, base_strerror(err));
@@ -218,7 +218,7 @@ static int step_sockets(struct start *st)
 	struct app_sockets *s = &st->p.sockets;
 
 	if (app_sockets_listeners(st->now.doc, s) || app_sockets_http(&st->api, s) || app_sockets_media(st->now.doc, st->now.limits.pairs, s) ||
-	    app_sockets_control(st->state, st->p.user.uid, st->p.user.gid, s))
+	    app_sockets_control(st->lock, &st->p.user, s))
 		return EXIT_OPEN;
 	return 0;
 }
@@ -234,7 +234,7 @@ static int step_memory(struct start *st)
 static int step_run(struct start *st)
 {
 	st->p.level = st->opt.level;
-	st->p.state = st->state;
+	st->p.state_fd = st->lock;
 	st->p.bundle = st->now.bundle;
 	st->p.doc = st->now.doc;
 	st->p.limits = st->now.limits;

@@ -120,11 +120,10 @@ static int on_setup(struct role *r, struct loop_msg *m)
 	if (err || r->setup.ntags != m->nfds)
 		return err ? err : ERR_PROTO;
 	base_log_init(app_role_name(r->id), r->setup.level);
-	r->state = base_dup(r->setup.state);
 	r->token_hash = base_dup(r->setup.token_hash);
 	r->api_tls = base_dup(r->setup.api_tls);
 	r->media = malloc(sizeof(int) * (r->setup.sockets + 1));
-	if (!r->state || !r->token_hash || !r->api_tls || !r->media)
+	if (!r->token_hash || !r->api_tls || !r->media)
 		return -ENOMEM;
 	memset(r->media, 0xff, sizeof(int) * (r->setup.sockets + 1));
 	for (size_t i = 0; i < m->nfds && !err; i++)

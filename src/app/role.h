@@ -28,7 +28,7 @@ struct role {
 
 	/* from SETUP */
 	struct app_setup setup;            /* slices: copies below */
-	char *state, *token_hash, *api_tls;
+	char *token_hash, *api_tls;
 	struct loop_shm calls, streams, admin, records, events, keys, secrets;
 	const struct media_map_entry *map; uint32_t nmap;
 	int listener[APP_LISTENERS];       /* by number, -1: none */

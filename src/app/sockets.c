@@ -10,13 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "app/limits.h"
+#include "app/spawn.h"
 #include "postern/conf.h"
 #include "postern/peer.h"
 
@@ -153,23 +154,26 @@ int app_sockets_http(const union base_addr *addr, struct app_sockets *s)
 	return 0;
 }
 
-static int control_socket(const char *path)
+/*
+ * An abstract socket of a name that nobody can guess, told in a file that the owner alone reads. Nothing of it lies in the folder, which is the
+ * unprivileged user's: no link that is put in its place can make root change what it points to. Names are seen in /proc/net/unix, so admin asks
+ * for the credentials of who connects.
+ */
+static int control_socket(char name[static 64])
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	mode_t mask;
+	char random[33];
+	size_t n;
 	int fd, err = 0;
 
-	if (strlen(path) >= sizeof(un.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(un.sun_path, path, strlen(path) + 1);
+	base_random_token(random, sizeof(random));
+	n = (size_t)snprintf(name, 64, "postern-%s", random);
+	memcpy(un.sun_path + 1, name, n);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	unlink(path);
-	mask = umask(0177); /* born 0600: no moment in which others could connect */
-	if (bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 || listen(fd, 64) < 0)
+	if (bind(fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) < 0 || listen(fd, 64) < 0)
 		err = -errno;
-	umask(mask);
 	if (err) {
 		close(fd);
 		return err;
@@ -177,20 +181,30 @@ static int control_socket(const char *path)
 	return fd;
 }
 
-int app_sockets_control(const char *state, uid_t uid, gid_t gid, struct app_sockets *s)
+static int control_file(int state, const struct app_user *user, const char *name)
 {
-	char path[4096];
-	int fd;
+	int fd, err = 0;
 
-	snprintf(path, sizeof(path), "%s/control.sock", state);
-	fd = control_socket(path);
-	if (fd >= 0 && geteuid() == 0 && fchownat(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) {
-		close(fd);
-		fd = -errno;
-	}
-	if (fd < 0) {
-		base_log(BASE_ERROR, "sockets", "the control socket cannot be opened path=%s error=\"%s\"", path, base_strerror(fd));
-		return fd;
+	unlinkat(state, APP_SOCKETS_CONTROL, 0);
+	fd = openat(state, APP_SOCKETS_CONTROL, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (dprintf(fd, "@%s\n", name) < 0 || (user->drop && fchown(fd, user->uid, user->gid) < 0))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int app_sockets_control(int state, const struct app_user *user, struct app_sockets *s)
+{
+	char name[64];
+	int fd = control_socket(name), err = fd < 0 ? fd : control_file(state, user, name);
+
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		base_log(BASE_ERROR, "sockets", "the control socket cannot be opened file=" APP_SOCKETS_CONTROL " error=\"%s\"", base_strerror(err));
+		return err;
 	}
 	s->control = fd;
 	return 0;

@@ -9,6 +9,7 @@
 #include "postern/media.h"
 
 struct conf_doc;
+struct app_user;
 struct peer_listener_conf;
 
 struct app_sockets {
@@ -31,7 +32,13 @@ int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_socke
 int app_sockets_listener(bool udp, const union base_addr *addr);
 /** Listening socket of the API. */
 int app_sockets_http(const union base_addr *addr, struct app_sockets *s);
-/** STATE/control.sock, 0600, of this owner. */
-int app_sockets_control(const char *state, uid_t uid, gid_t gid, struct app_sockets *s);
+/** File in the state folder that tells the control socket's name: `@NAME`, an abstract one. */
+#define APP_SOCKETS_CONTROL "control"
+/**
+ * The control socket, its name told in STATE/control (0600, the user's).
+ * @param state [in] descriptor of the folder
+ * @return 0 or -errno (logged)
+ */
+int app_sockets_control(int state, const struct app_user *user, struct app_sockets *s);
 
 #endif

@@ -97,6 +97,8 @@ static void child(const struct app_spawn *s, char *const *env)
 	exe = fcntl(s->exe, F_DUPFD_CLOEXEC, APP_CHAN_FD + 2 * APP_SPAWN_FDS);
 	if (null < 0 || exe < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0 || place(s->fd, s->nfds) < 0)
 		_exit(70);
+	if (s->folder && fchdir(*s->folder) < 0)
+		_exit(70);
 	close_range((unsigned)APP_CHAN_FD + s->nfds, ~0u, CLOSE_RANGE_CLOEXEC);
 	shed(s->user);
 	syscall(SYS_execveat, exe, "", s->argv, env, 0x1000 /* AT_EMPTY_PATH */);

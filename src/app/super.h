@@ -26,7 +26,7 @@ struct super;
 struct app_super_params {
 	enum base_level level;
 	struct app_user user;
-	const char *state;                 /* state folder, absolute */
+	int state_fd;                      /* state folder */
 	char token_hash[65];
 	struct app_bundle *bundle;         /* revision in force */
 	struct conf_doc *doc;

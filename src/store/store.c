@@ -213,6 +213,30 @@ static int file_make(const char *path)
 	return err;
 }
 
+/**
+ * The database lies in the working folder, and the way to it may be closed to this user: SQLite would make an absolute path of the name and follow
+ * that. Its own layer above the system, but for names, which stay as they are.
+ */
+static int name_as_it_is(sqlite3_vfs *vfs, const char *name, int room, char *out)
+{
+	return slice_copy(out, (size_t)room, slice_str(name)) ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+static const char *vfs_here(void)
+{
+	static sqlite3_vfs here; /* registered for the life of the process */
+	const sqlite3_vfs *unix_vfs = sqlite3_vfs_find(NULL);
+
+	if (!here.zName && unix_vfs) {
+		here = *unix_vfs;
+		here.pNext = NULL;
+		here.zName = "postern";
+		here.xFullPathname = name_as_it_is;
+		sqlite3_vfs_register(&here, 0);
+	}
+	return here.zName;
+}
+
 static void store_destroy(void *obj)
 {
 	struct store *s = obj;
@@ -233,7 +257,7 @@ int store_open(const char *path, struct store **ret)
 	s = base_new(sizeof *s, store_destroy);
 	if (!s)
 		return -ENOMEM;
-	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
+	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs_here()) != SQLITE_OK) {
 		err = store_err(s, path);
 		goto out;
 	}
