@@ -215,50 +215,6 @@ static void invite_response(void *arg, struct sipua_cli *cli, int status, const 
 
 const struct sipua_cli_ops call_invite_cli_ops = { .response = invite_response };
 
-/** ACK with the answer to the callee's offer. */
-static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
-{
-	struct call *c = x->call;
-	struct sipua_msg *msg = NULL;
-	struct slice text;
-	int status = call_body_is_sdp(sip) ? 0 : 488;
-
-	if (!status && call_text_set(&x->answer_in, call_body_sdp(sip)))
-		status = 500;
-	if (!status)
-		status = call_sdp_for(x->to, call_body_sdp(sip), true, &text);
-	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
-		status = 500;
-	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {
-		sipua_msg_free(msg);
-		status = 500;
-	}
-	if (status) {
-		sipua_cli_ack(x->cli, NULL);
-		call_end(c, "media", "postern", 488, NULL, NULL);
-		return;
-	}
-	call_exchange_commit(x);
-	call_persist(c);
-	sipua_cli_ack(x->cli, msg);
-	call_exchange_free(x);
-}
-
-static void invite_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
-{
-	struct call_exchange *x = arg;
-
-	if (!sip) {
-		if (x->state == CALL_X_ACK)
-			sipua_cli_ack(x->cli, NULL);
-		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
-	} else if (x->state == CALL_X_ACK) {
-		ack_answer(x, sip);
-	} else {
-		call_exchange_free(x);
-	}
-}
-
 static void invite_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
 {
 	struct call_exchange *x = arg;
@@ -267,4 +223,4 @@ static void invite_cancel(void *arg, struct sipua_srv *s, const struct wire_sip 
 	call_end(x->call, "canceled", "caller", 487, NULL, sip);
 }
 
-const struct sipua_srv_ops call_invite_srv_ops = { .ack = invite_ack, .cancel = invite_cancel };
+const struct sipua_srv_ops call_invite_srv_ops = { .ack = call_exchange_ack, .cancel = invite_cancel };

@@ -87,6 +87,7 @@ struct call_exchange {
 	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
 	bool canceled;
 	bool consumed;                 /* answered here: `to` knows nothing of it */
+	bool beside;                   /* in call->others, and counted */
 	unsigned relayed;              /* purposes that enter what `to` is shown */
 	struct call_text view;         /* `from` as `to` is shown it with this */
 	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of `from`, once it is done */
@@ -114,6 +115,7 @@ struct call {
 	struct call_leg leg[2];
 	struct call_exchange *x;       /* the offer/answer in progress, or NULL */
 	struct list_node others;       /* exchanges without offer/answer */
+	unsigned nothers;
 	char *from, *to, *route;       /* as shown */
 	int64_t start_ms, ringing_ms, answer_ms, end_ms;
 	uint32_t slot;                 /* of its record; CALL_NO_SLOT */
@@ -180,33 +182,6 @@ const struct peer_way *call_redirect_next(struct call *c);
 bool call_redirect_more(const struct call *c);
 void call_redirect_free(struct call *c);
 
-/* relay.c */
-/** A request inside a dialog without offer or answer: to the other leg, or refused. srv is consumed. */
-void call_relay_request(struct call_leg *leg, struct sipua_srv *srv);
-/** All that crosses of such a request or its answer. */
-int call_relay_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
-
-/* reliable.c */
-/** May this caller be sent reliable responses? */
-bool call_reliable_can(const struct wire_sip *invite);
-/** A 1xx of the callee: acknowledged if it asks for it. False: a repeat, or out of order. *ret_offer: it holds an offer, PRACK waits for the answer. */
-bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, bool *ret_offer);
-/** 1xx and 2xx for the caller: consumed, sent now or in their order. */
-void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, const struct wire_sip *resp);
-void call_reliable_final(struct call_exchange *x, struct sipua_msg *msg);
-/** PRACK of a leg; srv is consumed. */
-void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv);
-/** Another target: nothing of the last one's early dialogs is left. */
-void call_reliable_restart(struct call_exchange *x);
-void call_reliable_free(struct call_reliable *r);
-
-/* transfer.c */
-/** 0, or the status that refuses a request whose Replaces names no dialog of ours. */
-int call_transfer_check(struct call_engine *e, const struct wire_sip *sip);
-/** Replaces and Refer-To as that leg's peer must read them. */
-int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
-int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
-
 /* setup.c */
 #define CALL_ADDRESS_MAX 2048
 struct call_addresses { char from[CALL_ADDRESS_MAX], to[CALL_ADDRESS_MAX], ruri[CALL_ADDRESS_MAX]; };
@@ -250,17 +225,7 @@ bool call_hunt_has_other(struct call_leg *leg);
 /* midcall.c */
 extern const struct sipua_dialog_ops call_dialog_ops;
 
-/* exchange.c */
-/** Does an exchange keep this leg from another offer? 0; 491 ours is pending; 500 its own is; 1: only from one of ours, an ACK or answer is due. */
-int call_exchange_busy(const struct call_leg *leg);
-struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);
-/** Take it off its call and release all it holds; transactions that are open are ended by sipua. */
-void call_exchange_free(struct call_exchange *x);
-/** Offer and answer are known: they become the legs' own, media follows, the record is written. */
-int call_exchange_commit(struct call_exchange *x);
-/** Answer the request of `from` (once) with this status and what of resp may cross. */
-void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp);
-
+#include "call/exchange.h"
 #include "call/bodies.h"
 
 /* engine.c */

@@ -13,19 +13,6 @@ static struct slice text_of(const struct call_text *t) { return (struct slice){ 
 
 static int parse(const struct call_text *t, struct wire_sdp *ret) { return t->n && !wire_sdp_parse(text_of(t), ret) ? 0 : 488; }
 
-/** The exchange in hand is ours for as long as descriptions are made: they look into it for the offer. */
-static int make(struct call_exchange *x, struct slice body, bool answer, struct call_text *out)
-{
-	struct call_exchange *other = x->call->x;
-	struct slice text;
-	int status;
-
-	x->call->x = x;
-	status = call_sdp_make(x->from, body, answer, &text);
-	x->call->x = other;
-	return status ? status : call_text_set(out, text) ? 500 : 0;
-}
-
 /** Our answer to the offer of the request. 0 or a status. */
 static int answer_make(struct call_exchange *x)
 {
@@ -36,7 +23,7 @@ static int answer_make(struct call_exchange *x)
 		status = parse(&x->offer_in, &now);
 	if (!status)
 		status = call_shown_answer(x->from, &was, &now, &text);
-	return status ? status : make(x, text, true, &x->answer_out);
+	return status ? status : call_exchange_make(x, x->from, text, true, &x->answer_out);
 }
 
 static int offer_make(struct call_exchange *x)
@@ -44,7 +31,7 @@ static int offer_make(struct call_exchange *x)
 	struct slice text;
 	int status = call_shown_invite(x->from, &text);
 
-	return status ? status : make(x, text, false, &x->offer_out);
+	return status ? status : call_exchange_make(x, x->from, text, false, &x->offer_out);
 }
 
 static int reply(struct call_exchange *x, struct slice sdp)
@@ -164,7 +151,12 @@ void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 		return;
 	}
 	x->consumed = true;
-	list_add_tail(&leg->call->others, &x->node);
+	if (!call_exchange_beside(x)) {
+		x->srv = NULL;
+		call_exchange_free(x);
+		call_mid_refuse(srv, 500);
+		return;
+	}
 	sipua_srv_bind(srv, &consume_ops, x);
 	status = consume(x, want);
 	if (status)

@@ -16,6 +16,8 @@ static void exchange_destroy(void *obj)
 	loop_timer_stop(&x->silent);
 	if (x->call->x == x)
 		x->call->x = NULL;
+	if (x->beside)
+		x->call->nothers--;
 	list_del(&x->node);
 	call_own_kick(x->from, 0);
 	call_own_kick(x->to, 0);
@@ -46,6 +48,35 @@ struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *
 void call_exchange_free(struct call_exchange *x)
 {
 	base_unref(x);
+}
+
+bool call_exchange_beside(struct call_exchange *x)
+{
+	struct call *c = x->call;
+
+	/* requests of ours are few by themselves */
+	if (x->srv && c->nothers >= CALL_OTHERS_MAX) {
+		base_count(COUNTER_CALL_REQUESTS_CUT);
+		base_log_limited(BASE_WARN, 1, "call", "too many requests of a call are open call=%s", c->id);
+		return false;
+	}
+	x->beside = true;
+	c->nothers++;
+	list_add_tail(&c->others, &x->node);
+	return true;
+}
+
+int call_exchange_make(struct call_exchange *x, struct call_leg *to, struct slice body, bool answer, struct call_text *out)
+{
+	struct call_exchange *other = x->call->x;
+	struct slice text;
+	int status;
+
+	/* what is made looks into the exchange in hand for the offer */
+	x->call->x = x;
+	status = call_sdp_make(to, body, answer, &text);
+	x->call->x = other;
+	return status ? status : call_text_set(out, text) ? 500 : 0;
 }
 
 /** Move a text of the exchange into its leg. */
@@ -123,4 +154,62 @@ void call_exchange_refuse(struct call_exchange *x, int status, const char *phras
 	if (!resp && status == 500 && !x->initial)
 		sipua_msg_add(msg, "Retry-After", SLICE("5"));
 	sipua_srv_send(x->srv, msg);
+}
+
+/* ---- the ACK of a 2xx that we sent ---- */
+
+/** Our ACK for `to`, with the answer. 0 or a status. */
+static int ack_make(struct call_exchange *x, const struct wire_sip *sip, struct sipua_msg **ret)
+{
+	struct slice text;
+	int status = call_body_is_sdp(sip) ? 0 : 488;
+
+	if (!status && call_text_set(&x->answer_in, call_body_sdp(sip)))
+		status = 500;
+	if (!status)
+		status = call_sdp_for(x->to, call_body_sdp(sip), true, &text);
+	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, ret)))
+		status = 500;
+	if (!status && sipua_msg_body(*ret, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {
+		sipua_msg_free(*ret);
+		status = 500;
+	}
+	return status;
+}
+
+/** The answer to the other side's offer: it goes on in our ACK there. */
+static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct call *c = x->call;
+	struct sipua_msg *msg = NULL;
+	int status = ack_make(x, sip, &msg);
+
+	if (!status && call_exchange_commit(x)) {
+		sipua_msg_free(msg);
+		status = 500;
+	}
+	/* the record first; where it cannot be written the call is lost with the engine, and with nothing else */
+	if (!status)
+		call_persist(c);
+	sipua_cli_ack(x->cli, status ? NULL : msg);
+	if (status)
+		call_end(c, "media", "postern", status, NULL, NULL);
+	else
+		call_exchange_free(x);
+}
+
+void call_exchange_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_exchange *x = arg;
+
+	(void)s;
+	if (!sip) {
+		if (x->state == CALL_X_ACK)
+			sipua_cli_ack(x->cli, NULL);
+		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
+	} else if (x->state == CALL_X_ACK) {
+		ack_answer(x, sip);
+	} else {
+		call_exchange_free(x);
+	}
 }

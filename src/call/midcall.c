@@ -147,8 +147,12 @@ static void relay(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 	x->as_invite = as_invite;
 	if (oa || as_invite)
 		c->x = x;
-	else
-		list_add_tail(&c->others, &x->node);
+	else if (!call_exchange_beside(x)) {
+		x->srv = NULL;
+		call_exchange_free(x);
+		call_mid_refuse(srv, 500);
+		return;
+	}
 	sipua_srv_bind(srv, &relay_srv_ops, x);
 	status = wire_sip_max_forwards(sip) == 0 ? 483 : relay_sdp(x, sip, v);
 	if (!status)
@@ -362,50 +366,6 @@ static void relay_response(void *arg, struct sipua_cli *cli, int status, const s
 
 static const struct sipua_cli_ops relay_cli_ops = { .response = relay_response };
 
-/** ACK of an offerless re-INVITE: the answer goes on in our ACK. */
-static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
-{
-	struct sipua_msg *msg = NULL;
-	struct slice text;
-	int status = call_body_is_sdp(sip) ? 0 : 488;
-
-	if (!status && call_text_set(&x->answer_in, call_body_sdp(sip)))
-		status = 500;
-	if (!status)
-		status = call_sdp_for(x->to, call_body_sdp(sip), true, &text);
-	if (!status && (call_text_set(&x->answer_out, text) || sipua_msg_request(x->to->dialog, SLICE("ACK"), NULL, 70, &msg)))
-		status = 500;
-	if (!status && sipua_msg_body(msg, SLICE("application/sdp"), (struct slice){ x->answer_out.p, x->answer_out.n })) {
-		sipua_msg_free(msg);
-		msg = NULL;
-		status = 500;
-	}
-	if (!status) {
-		call_exchange_commit(x);
-		call_persist(x->call);
-	}
-	sipua_cli_ack(x->cli, status ? NULL : msg);
-	if (status)
-		call_end(x->call, "media", "postern", 488, NULL, NULL);
-	else
-		call_exchange_free(x);
-}
-
-static void relay_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
-{
-	struct call_exchange *x = arg;
-
-	if (!sip) {
-		if (x->state == CALL_X_ACK)
-			sipua_cli_ack(x->cli, NULL);
-		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
-	} else if (x->state == CALL_X_ACK) {
-		ack_answer(x, sip);
-	} else {
-		call_exchange_free(x);
-	}
-}
-
 static void relay_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
 {
 	struct call_exchange *x = arg;
@@ -415,7 +375,7 @@ static void relay_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *
 	sipua_cli_cancel(x->cli, NULL); /* its final comes; a 2xx that crosses is undone */
 }
 
-static const struct sipua_srv_ops relay_srv_ops = { .ack = relay_ack, .cancel = relay_cancel };
+static const struct sipua_srv_ops relay_srv_ops = { .ack = call_exchange_ack, .cancel = relay_cancel };
 
 /* ---- in ---- */
 

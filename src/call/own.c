@@ -60,7 +60,7 @@ static void own_start(struct call_leg *leg)
 	x->own = what;
 	x->local_answer = true;
 	if (update)
-		list_add_tail(&leg->call->others, &x->node);
+		call_exchange_beside(x);
 	else
 		leg->call->x = x;
 	if (own_offer(x, update) || own_send(x, update)) {

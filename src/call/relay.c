@@ -146,7 +146,12 @@ void call_relay_request(struct call_leg *leg, struct sipua_srv *srv)
 		sipua_srv_free(srv);
 		return;
 	}
-	list_add_tail(&leg->call->others, &x->node);
+	if (!call_exchange_beside(x)) {
+		x->srv = NULL;
+		call_exchange_free(x);
+		call_mid_refuse(srv, 500);
+		return;
+	}
 	status = refused(leg, to, sip);
 	if (status == 405)
 		base_count(COUNTER_REJECT_METHOD);

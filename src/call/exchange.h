@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call, private: what goes from one leg to the other: requests, their offer/answer, reliable responses, dialogs named in them. Included by b2b.h. */
+#ifndef CALL_EXCHANGE_H
+#define CALL_EXCHANGE_H
+
+#include "postern/base.h"
+#include "postern/wire.h"
+
+struct call_engine;
+struct call_exchange;
+struct call_leg;
+struct call_reliable;
+struct call_text;
+struct sipua_msg;
+struct sipua_srv;
+
+/* relay.c */
+/** A request inside a dialog without offer or answer: to the other leg, or refused. srv is consumed. */
+void call_relay_request(struct call_leg *leg, struct sipua_srv *srv);
+/** All that crosses of such a request or its answer. */
+int call_relay_fill(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
+/* reliable.c */
+/** May this caller be sent reliable responses? */
+bool call_reliable_can(const struct wire_sip *invite);
+/** A 1xx of the callee: acknowledged if it asks for it. False: a repeat, or out of order. *ret_offer: it holds an offer, PRACK waits for the answer. */
+bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, bool *ret_offer);
+/** 1xx and 2xx for the caller: consumed, sent now or in their order. */
+void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, const struct wire_sip *resp);
+void call_reliable_final(struct call_exchange *x, struct sipua_msg *msg);
+/** PRACK of a leg; srv is consumed. */
+void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv);
+/** Another target: nothing of the last one's early dialogs is left. */
+void call_reliable_restart(struct call_exchange *x);
+void call_reliable_free(struct call_reliable *r);
+
+/* transfer.c */
+/** 0, or the status that refuses a request whose Replaces names no dialog of ours. */
+int call_transfer_check(struct call_engine *e, const struct wire_sip *sip);
+/** Replaces and Refer-To as that leg's peer must read them. */
+int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
+/* exchange.c */
+/** Does an exchange keep this leg from another offer? 0; 491 ours is pending; 500 its own is; 1: only from one of ours, an ACK or answer is due. */
+int call_exchange_busy(const struct call_leg *leg);
+struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);
+/** Take it off its call and release all it holds; transactions that are open are ended by sipua. */
+void call_exchange_free(struct call_exchange *x);
+/** Put it among call->others; false: there are too many, the request is to be refused. */
+bool call_exchange_beside(struct call_exchange *x);
+#define CALL_OTHERS_MAX 16
+/** call_sdp_make for a leg of an exchange that need not be the call's x. 0 or a status. */
+int call_exchange_make(struct call_exchange *x, struct call_leg *to, struct slice body, bool answer, struct call_text *out);
+/** ACK (sip NULL: it never came) of the 2xx to an INVITE that went to the other leg: the answer in it goes on in ours. In struct sipua_srv_ops. */
+void call_exchange_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip);
+/** Offer and answer are known: they become the legs' own, media follows, the record is written. */
+int call_exchange_commit(struct call_exchange *x);
+/** Answer the request of `from` (once) with this status and what of resp may cross. */
+void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp);
+
+#endif
