@@ -8,11 +8,15 @@
 
 const struct peer_group *peer_group_find(const struct peer_set *s, const char *id)
 {
-	unsigned i;
+	uint32_t key = peer_id_key(id);
+	struct hash_node *n;
 
-	for (i = 0; i < s->ngroups; i++)
-		if (!strcmp(s->group[i].conf->id, id))
-			return &s->group[i];
+	for (n = base_hash_find(&s->group_ids, key); n; n = n->next) {
+		const struct peer_group *g = container_of(n, struct peer_group, id);
+
+		if (n->key == key && !strcmp(g->conf->id, id))
+			return g;
+	}
 	return NULL;
 }
 
@@ -48,13 +52,15 @@ int peer_groups_build(struct peer_set *s)
 {
 	size_t n, i;
 	const void *const *obj = conf_objects(s->doc, &peer_schema_groups, &n);
-	int err = 0;
+	int err = base_hash_init(&s->group_ids, 64);
 
 	s->group = calloc(n + 1, sizeof *s->group);
-	if (!s->group)
+	if (err || !s->group)
 		return -ENOMEM;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		s->group[i] = (struct peer_group){ .conf = obj[i], .index = (unsigned)i };
+		base_hash_add(&s->group_ids, &s->group[i].id, peer_id_key(s->group[i].conf->id));
+	}
 	s->ngroups = (unsigned)n;
 	for (i = 0; !err && i < n; i++)
 		err = group_fill(s, &s->group[i]);
@@ -68,4 +74,6 @@ void peer_groups_free(struct peer_set *s)
 	for (i = 0; s->group && i < s->ngroups; i++)
 		free(s->group[i].member);
 	free(s->group);
+	if (s->group_ids.bucket)
+		base_hash_fini(&s->group_ids);
 }

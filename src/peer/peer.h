@@ -9,6 +9,7 @@
 struct pcre2_real_code_8;
 
 #define PEER_CONDS 4
+#define PEER_PREFIX 16                 /* characters of a number that routes are indexed by */
 
 /** One regular expression of a `match`, and which part of the view it looks at. */
 struct peer_cond {
@@ -18,6 +19,7 @@ struct peer_cond {
 
 struct peer_trunk_x {                  /* a trunk with what only this folder sees */
 	struct peer_trunk pub;
+	struct hash_node id;
 	struct peer_target *targets;
 	struct peer_cond cond[PEER_CONDS];
 	unsigned nconds;
@@ -41,6 +43,7 @@ struct peer_sources { struct peer_source *v; unsigned n, cap; struct hash by_hos
 struct peer_member { const struct peer_trunk *trunk; const struct peer_group *group; unsigned priority, weight; };
 struct peer_group {
 	const struct peer_group_conf *conf;
+	struct hash_node id;
 	unsigned index;
 	struct peer_member *member;    /* by priority; equal ones by weight, then as in the document */
 	unsigned nmembers;
@@ -52,8 +55,22 @@ struct peer_route_x {
 	unsigned nconds;
 	const struct peer_trunk **from;
 	unsigned nfrom;
+	char prefix[PEER_PREFIX];      /* that the number must begin with, as far as to_user says */
+	unsigned nprefix;
 	struct peer_dest dest;
 };
+
+/** Routes by trunk and prefix (route_index.c). */
+struct peer_route_key;
+struct peer_route_index {
+	struct hash hash;
+	struct peer_route_key *key;
+	unsigned nkeys;
+	unsigned *list;                /* runs of route numbers, ascending */
+	uint32_t lengths;              /* bits: prefixes of this length are there */
+};
+/** The routes that a call may take, in order of evaluation. */
+struct peer_route_walk { const unsigned *at[2 * (PEER_PREFIX + 1)], *end[2 * (PEER_PREFIX + 1)]; unsigned n; };
 
 struct peer_set {
 	const struct conf_doc *doc;
@@ -70,8 +87,11 @@ struct peer_set {
 	unsigned ngroups;
 	struct peer_route_x *route;    /* in order of evaluation */
 	unsigned nroutes;
+	struct peer_route_index route_index;
+	struct hash trunk_ids, group_ids; /* of struct peer_trunk_x, struct peer_group */
 };
 
+uint32_t peer_id_key(const char *id);
 int peer_cond_add(struct peer_cond *c, unsigned *n, const char *pattern, size_t part);
 void peer_conds_free(struct peer_cond *c, unsigned n);
 bool peer_conds_hold(const struct peer_cond *c, unsigned n, const struct peer_view *v);
@@ -88,5 +108,11 @@ void peer_groups_free(struct peer_set *s);
 int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, const struct peer_target *g);
 int peer_routes_build(struct peer_set *s);
 void peer_routes_free(struct peer_set *s);
+/** Literal text that whatever the expression matches begins with; 0: not known. */
+unsigned peer_route_prefix(const char *re, char buf[static PEER_PREFIX]);
+int peer_route_index_build(struct peer_set *s);
+void peer_route_index_free(struct peer_set *s);
+void peer_route_walk(const struct peer_set *s, const struct peer_trunk *from, struct slice user, struct peer_route_walk *ret);
+bool peer_route_walk_next(struct peer_route_walk *w, unsigned *ret);
 
 #endif

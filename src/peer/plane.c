@@ -11,26 +11,18 @@
 
 #define SOURCES_MS 10                  /* addresses that change together are taken together */
 
-struct plane_trunk *peer_plane_trunk(const struct peer_plane *p, const struct peer_trunk *t)
-{
-	unsigned i;
-
-	if (t->index < p->ntrunks && (p->trunk[t->index].pub == t || !strcmp(p->trunk[t->index].pub->conf->id, t->conf->id)))
-		return &p->trunk[t->index];
-	for (i = 0; i < p->ntrunks; i++)
-		if (!strcmp(p->trunk[i].pub->conf->id, t->conf->id))
-			return &p->trunk[i];
-	return NULL;
-}
-
 static struct plane_trunk *trunk_by_id(const struct peer_plane *p, const char *id)
 {
-	unsigned i;
+	const struct peer_trunk *t = peer_trunk_find(p->set, id);
 
-	for (i = 0; i < p->ntrunks; i++)
-		if (!strcmp(p->trunk[i].pub->conf->id, id))
-			return &p->trunk[i];
-	return NULL;
+	return t && t->index < p->ntrunks ? &p->trunk[t->index] : NULL;
+}
+
+struct plane_trunk *peer_plane_trunk(const struct peer_plane *p, const struct peer_trunk *t)
+{
+	if (t->index < p->ntrunks && p->trunk[t->index].pub == t)
+		return &p->trunk[t->index];
+	return trunk_by_id(p, t->conf->id);
 }
 
 struct plane_target *peer_plane_target(struct plane_trunk *t, const struct peer_target *g)
@@ -264,11 +256,67 @@ static void trunks_free(struct plane_trunk *trunk, unsigned n)
 	free(trunk);
 }
 
-/** The trunk's figures at their place for this set: what was known of it by its id, else nothing. */
-static int live_place(struct peer_plane *p, struct plane_trunk *t, const struct peer_live_trunk *was, unsigned nwas)
+/** What is known of trunks: copies that are found by id. */
+struct known {
+	struct hash hash;
+	struct known_trunk { struct hash_node node; struct peer_live_trunk live; } *v;
+	unsigned n;
+};
+
+/** Targets beyond the last are never looked at, and their memory is not touched. */
+static void live_copy(struct peer_live_trunk *to, const struct peer_live_trunk *from)
 {
+	uint32_t n = from->ntargets < PEER_TARGETS ? from->ntargets : PEER_TARGETS;
+
+	memcpy(to, from, offsetof(struct peer_live_trunk, target) + n * sizeof from->target[0]);
+	to->id[sizeof to->id - 1] = 0;
+}
+
+/** Those of the plane, or of a former engine. */
+static int known_new(const struct peer_plane *p, struct known *ret)
+{
+	const struct peer_live *live = p->p.live;
+	unsigned n = p->trunk ? p->ntrunks : live && live->n <= live->cap ? live->n : 0;
+	int err;
+
+	*ret = (struct known){ .v = calloc(n + 1, sizeof *ret->v) };
+	err = ret->v ? base_hash_init(&ret->hash, n + 16) : -ENOMEM;
+	for (; !err && ret->n < n; ret->n++) {
+		struct known_trunk *k = &ret->v[ret->n];
+
+		live_copy(&k->live, p->trunk ? p->trunk[ret->n].live : &live->trunk[ret->n]);
+		base_hash_add(&ret->hash, &k->node, peer_id_key(k->live.id));
+	}
+	return err;
+}
+
+static void known_free(struct known *k)
+{
+	if (k->hash.bucket)
+		base_hash_fini(&k->hash);
+	free(k->v);
+}
+
+static const struct peer_live_trunk *known_find(const struct known *known, const char *id)
+{
+	uint32_t key = peer_id_key(id);
+	struct hash_node *n;
+
+	for (n = base_hash_find(&known->hash, key); n; n = n->next) {
+		const struct known_trunk *k = container_of(n, struct known_trunk, node);
+
+		if (n->key == key && !strcmp(k->live.id, id))
+			return &k->live;
+	}
+	return NULL;
+}
+
+/** The trunk's figures at their place for this set: what was known of it by its id, else nothing. */
+static int live_place(struct peer_plane *p, struct plane_trunk *t, const struct known *known)
+{
+	const struct peer_live_trunk *was = known_find(known, t->pub->conf->id);
 	struct peer_live *live = p->p.live;
-	unsigned i, index = t->pub->index;
+	unsigned index = t->pub->index;
 
 	if (live && index < live->cap) {
 		t->live = &live->trunk[index];
@@ -278,44 +326,31 @@ static int live_place(struct peer_plane *p, struct plane_trunk *t, const struct 
 			return -ENOMEM;
 		t->live = t->own;
 	}
-	for (i = 0; i < nwas && strncmp(was[i].id, t->pub->conf->id, sizeof was[i].id - 1); i++)
-		;
-	if (i < nwas)
-		*t->live = was[i];
+	if (was)
+		live_copy(t->live, was);
 	else
-		memset(t->live, 0, sizeof *t->live);
+		memset(t->live, 0, offsetof(struct peer_live_trunk, target));
 	slice_copy(t->live->id, sizeof t->live->id, slice_str(t->pub->conf->id));
 	return 0;
 }
 
-/** What is known of the trunks now, in a copy. */
-static struct peer_live_trunk *live_copy(const struct peer_plane *p, unsigned *ret_n)
-{
-	const struct peer_live *live = p->p.live;
-	unsigned n = p->trunk ? p->ntrunks : live && live->n <= live->cap ? live->n : 0, i;
-	struct peer_live_trunk *was = calloc(n + 1, sizeof *was);
-
-	for (i = 0; was && i < n; i++)
-		was[i] = p->trunk ? *p->trunk[i].live : live->trunk[i];
-	*ret_n = n;
-	return was;
-}
-
 static int trunks_new(struct peer_plane *p, struct peer_set *set, struct plane_trunk **ret)
 {
-	unsigned n = set->ntrunks, i, nwas;
-	struct peer_live_trunk *was = live_copy(p, &nwas);
+	unsigned n = set->ntrunks, i;
 	struct plane_trunk *trunk = calloc(n + 1, sizeof *trunk);
-	int err = was && trunk ? 0 : -ENOMEM;
+	struct known known;
+	int err = known_new(p, &known);
 
+	if (!trunk)
+		err = -ENOMEM;
 	for (i = 0; !err && i < n; i++) {
 		trunk[i].plane = p;
 		trunk[i].pub = &set->trunk[i].pub;
 		trunk[i].tokens = (double)trunk[i].pub->conf->limits.max_cps;
 		trunk[i].tokens_ms = plane_now();
-		err = live_place(p, &trunk[i], was, nwas);
+		err = live_place(p, &trunk[i], &known);
 	}
-	free(was);
+	known_free(&known);
 	if (err)
 		trunks_free(trunk, n);
 	else

@@ -20,6 +20,7 @@ static int route_set(const struct peer_set *s, struct peer_route_x *r, const str
 	int err = 0;
 
 	r->conf = c;
+	r->nprefix = peer_route_prefix(c->match.to_user, r->prefix);
 	r->from = calloc(c->from.n + 1, sizeof *r->from);
 	if (!r->from)
 		return -ENOMEM;
@@ -33,18 +34,23 @@ static int route_set(const struct peer_set *s, struct peer_route_x *r, const str
 	return err;
 }
 
-static int route_order(const void *a, const void *b)
-{
-	const struct peer_route_conf *x = *(const struct peer_route_conf *const *)a, *y = *(const struct peer_route_conf *const *)b;
+struct place { const struct peer_route_conf *conf; size_t at; };
 
-	return x->order < y->order ? -1 : x->order > y->order;
+/** By order, equal ones as in the document. */
+static int by_order(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->conf->order != y->conf->order)
+		return x->conf->order < y->conf->order ? -1 : 1;
+	return x->at < y->at ? -1 : x->at > y->at;
 }
 
 int peer_routes_build(struct peer_set *s)
 {
-	size_t n, i, j;
+	size_t n, i;
 	const void *const *obj = conf_objects(s->doc, &peer_schema_routes, &n);
-	const void **sorted = calloc(n + 1, sizeof *sorted);
+	struct place *sorted = calloc(n + 1, sizeof *sorted);
 	int err = 0;
 
 	s->route = calloc(n + 1, sizeof *s->route);
@@ -52,16 +58,15 @@ int peer_routes_build(struct peer_set *s)
 		err = -ENOMEM;
 		goto out;
 	}
-	/* insertion keeps the document's order among equals; qsort would not */
-	for (i = 0; i < n; i++) {
-		for (j = i; j > 0 && route_order(&sorted[j - 1], &obj[i]) > 0; j--)
-			sorted[j] = sorted[j - 1];
-		sorted[j] = obj[i];
-	}
+	for (i = 0; i < n; i++)
+		sorted[i] = (struct place){ obj[i], i };
+	qsort(sorted, n, sizeof *sorted, by_order);
 	for (i = 0; !err && i < n; i++) {
 		s->nroutes++;
-		err = route_set(s, &s->route[i], sorted[i]);
+		err = route_set(s, &s->route[i], sorted[i].conf);
 	}
+	if (!err)
+		err = peer_route_index_build(s);
 out:
 	free(sorted);
 	return err;
@@ -76,26 +81,19 @@ void peer_routes_free(struct peer_set *s)
 		free(s->route[i].from);
 	}
 	free(s->route);
-}
-
-static bool comes_from(const struct peer_route_x *r, const struct peer_trunk *t)
-{
-	unsigned i;
-
-	for (i = 0; i < r->nfrom; i++)
-		if (r->from[i] == t)
-			return true;
-	return r->conf->from.n == 0;
+	peer_route_index_free(s);
 }
 
 int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
 {
+	struct peer_route_walk w;
 	unsigned i;
 
-	for (i = 0; i < s->nroutes; i++) {
+	peer_route_walk(s, from, v->to_user, &w);
+	while (peer_route_walk_next(&w, &i)) {
 		const struct peer_route_x *r = &s->route[i];
 
-		if (!comes_from(r, from) || !peer_conds_hold(r->cond, r->nconds, v))
+		if (!peer_conds_hold(r->cond, r->nconds, v))
 			continue;
 		if (!r->dest.trunk && !r->dest.group)
 			return ERR_NOTFOUND;

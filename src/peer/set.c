@@ -27,6 +27,8 @@ static void set_destroy(void *obj)
 		free(s->trunk[i].targets);
 	}
 	free(s->trunk);
+	if (s->trunk_ids.bucket)
+		base_hash_fini(&s->trunk_ids);
 	peer_sources_free(&s->sources);
 	free(s->listener_realm);
 	free((void *)(uintptr_t)s->listener);
@@ -203,11 +205,13 @@ static int build(struct peer_set *s, const struct peer_numbers *numbers)
 	s->trunk = calloc(n + 1, sizeof *s->trunk);
 	if (!s->realm || !s->listener || !s->listener_realm || !s->trunk)
 		return -ENOMEM;
+	err = base_hash_init(&s->trunk_ids, 64);
 	for (i = 0; i < s->nlisteners; i++)
 		s->listener_realm[i] = s->listener[i] ? realm_index(s, s->listener[i]->realm) : NO_REALM;
 	for (i = 0; !err && i < n; i++) {
 		s->ntrunks++;
 		err = trunk_set(s, &s->trunk[i], obj[i], (unsigned)i);
+		base_hash_add(&s->trunk_ids, &s->trunk[i].id, peer_id_key(s->trunk[i].pub.conf->id));
 	}
 	if (!err)
 		err = peer_groups_build(s);
@@ -249,12 +253,18 @@ unsigned peer_listener_count(const struct peer_set *s) { return (unsigned)s->nli
 const struct peer_listener_conf *peer_listener_at(const struct peer_set *s, unsigned i) { return i < s->nlisteners ? s->listener[i] : NULL; }
 unsigned peer_listener_realm(const struct peer_set *s, unsigned listener) { return listener < s->nlisteners ? s->listener_realm[listener] : NO_REALM; }
 
+uint32_t peer_id_key(const char *id) { return base_hash_bytes(id, strlen(id), 0); }
+
 const struct peer_trunk *peer_trunk_find(const struct peer_set *s, const char *id)
 {
-	unsigned i;
+	uint32_t key = peer_id_key(id);
+	struct hash_node *n;
 
-	for (i = 0; i < s->ntrunks; i++)
-		if (!strcmp(s->trunk[i].pub.conf->id, id))
-			return &s->trunk[i].pub;
+	for (n = base_hash_find(&s->trunk_ids, key); n; n = n->next) {
+		const struct peer_trunk_x *t = container_of(n, struct peer_trunk_x, id);
+
+		if (n->key == key && !strcmp(t->pub.conf->id, id))
+			return &t->pub;
+	}
 	return NULL;
 }

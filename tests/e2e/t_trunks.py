@@ -6,7 +6,7 @@ import struct
 import threading
 import time
 
-from lib.base import Proc, check, equal, need, test, until
+from lib.base import SLOW, Proc, check, equal, need, test, until
 from lib.daemon import Bed, context
 from lib.rtp import Rtp, both_ways
 from lib.sip import sdp_text
@@ -559,6 +559,31 @@ def dns_no_name_at_all(t):
     check(h.call('2001').wait(503, 4).get('retry-after'), 'no Retry-After')
     trunk = h.d.get('/trunks/b').json
     equal(trunk['targets'], [], 'targets')
+
+
+# ---- many of them ----
+@test(seconds=60)
+def thousand_trunks_take_effect(t):
+    """a write of 1,000 trunks is in force within a second, as is one of 10,000 routes; states of those that were there stay"""
+    h = House(t)
+    c = h.call()
+    h.b[0].await_call('2001').reply(503)
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+    doc = h.d.get('/config').json
+    doc['trunks'] = [{'id': 't%d' % k, 'realm': 'peering', 'targets': ['sip:127.%d.%d.%d:5060;transport=udp' % (200 + j, k // 250, k % 250 + 1) for j in range(3)]}
+                     for k in range(1000)] + doc['trunks']
+    routes = doc['routes']
+    for n in (0, 10000):
+        doc['routes'] = [{'id': 'r%d' % k, 'order': k // 2, 'from': ['a'], 'match': {'to_user': '^\\+49%05d' % k}, 'to': 't%d' % (k % 1000)} for k in range(n)] + routes
+        t0 = time.monotonic()
+        equal(h.d.http('PUT', '/config', doc, seconds=20).status, 200, 'write of %d routes' % n)
+        until(lambda: len(h.d.all_items('/trunks')) == 1002, 5, 'all trunks in force')
+        took = time.monotonic() - t0
+        t.note('%d routes: %.2f s' % (n, took))
+        check(took < (1.0 if not n else 3.0) * SLOW, 'took %.2f s', took)
+        equal(h.state(0), 'down', 'the state that a target had before')
+        equal(h.through('2002')[0], 1, 'a call afterwards')
 
 
 # ---- soak ----

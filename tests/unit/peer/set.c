@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "peer/peer.h"
 #include "postern/conf.h"
 #include "postern/ctl.h"
-#include "postern/peer.h"
 
 #define HEAD "{\"schema\":1,\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":24998}}," \
 	"{\"id\":\"peering\",\"media\":{\"address\":\"127.0.0.2\",\"address6\":\"::1\",\"port_min\":25000,\"port_max\":29998}}]," \
@@ -23,7 +23,7 @@ enum { CORE_UDP, CORE_TCP, PEER_UDP, PEER_UDP6 };
 
 static struct peer_set *set_of(const char *rest)
 {
-	char text[8192];
+	static char text[4 << 20];
 	struct conf_errors *errs;
 	struct conf_doc *doc;
 	struct peer_set *s;
@@ -138,6 +138,81 @@ static void routes_and_groups(void **state)
 	assert_int_equal(base_live(), live);
 }
 
+static void literal_prefixes(void **state)
+{
+	static const struct { const char *re, *prefix; } rows[] = {
+		{ "^\\+49", "+49" }, { "^\\+49.*$", "+49" }, { "^\\+4?9", "+" }, { "^0049+", "0049" }, { "^12{2}", "1" }, { "^12*", "1" }, { "^110$", "110" }, { "^(11|12)", "" },
+		{ "^11|^12", "" }, { "^1(1|2)3", "1" }, { "^1[|]2", "1" }, { "^1[]|]", "1" }, { "^1[^]|]", "1" }, { "^1[\\]|]2", "1" }, { "^1[\\]]|2", "" }, { "^1\\|2", "1|2" },
+		{ "^\\d+", "" }, { "^1\\d", "1" }, { "1", "" }, { "", "" }, { "^", "" }, { "(?i)^ab", "" }, { "^ab(?i)c", "ab" }, { "^\\Qa|b\\E", "" }, { "^a.", "a" },
+		{ "^12345678901234567890", "1234567890123456" },
+	};
+	char buf[PEER_PREFIX];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		unsigned n = peer_route_prefix(rows[i].re, buf);
+
+		if (n != strlen(rows[i].prefix) || memcmp(buf, rows[i].prefix, n))
+			fail_msg("%s: %.*s", rows[i].re, (int)n, buf);
+	}
+	assert_int_equal(peer_route_prefix(NULL, buf), 0);
+}
+
+/** As the contract says it: every route in order. */
+static const char *first_of_all(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v)
+{
+	unsigned i, k;
+
+	for (i = 0; i < s->nroutes; i++) {
+		const struct peer_route_x *r = &s->route[i];
+
+		for (k = 0; k < r->nfrom && r->from[k] != from; k++)
+			;
+		if ((k < r->nfrom || !r->conf->from.n) && peer_conds_hold(r->cond, r->nconds, v))
+			return r->conf->id;
+	}
+	return "none";
+}
+
+#define MANY 2000
+
+static void many_routes(void **state)
+{
+	static char text[1 << 20];
+	static const char *const shape[] = { "^\\\\+%u", "^%u$", "^%u", "^0%u|^1%u", "%u$", "^[0-3]%u", "^\\\\+?%u" };
+	struct text t = text_on(text, sizeof text);
+	size_t live = base_live();
+	struct peer_set *s;
+	char user[32];
+	unsigned i;
+
+	text_add(&t, "\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.30\"},{\"id\":\"b\",\"realm\":\"core\",\"target\":\"sip:127.0.0.31\"}],\"routes\":[");
+	for (i = 0; i < MANY; i++) {
+		char re[64];
+		unsigned number = i * 7919 % 700;
+
+		snprintf(re, sizeof re, shape[i % ARRAY_LEN(shape)], number, number);
+		text_add(&t, "%s{\"id\":\"r%u\",\"order\":%u,\"from\":[%s],\"match\":{\"to_user\":\"%s\"},\"to\":\"a\"}", i ? "," : "", i, i * 31 % 97,
+			i % 5 == 0 ? "\"a\"" : i % 5 == 1 ? "\"b\"" : i % 5 == 2 ? "\"a\",\"b\"" : i % 5 == 3 ? "\"b\",\"a\"" : "", re);
+	}
+	text_add(&t, "]");
+	assert_false(t.cut);
+	s = set_of(text);
+	assert_int_equal(s->nroutes, MANY);
+	for (i = 0; i < 4 * MANY; i++) {
+		const struct peer_trunk *from = peer_trunk_find(s, i % 3 ? "a" : "b");
+		struct peer_view v = { .method = SLICE("INVITE"), .to_user = slice_str(user) };
+		struct peer_dest d = { .route = "none" };
+
+		snprintf(user, sizeof user, i % 4 ? "%s%u" : "%s%u9", i % 5 == 1 ? "+" : i % 5 == 2 ? "0" : "", i * 104729 % 1200);
+		v.to_user = slice_str(user);
+		peer_route(s, from, &v, &d);
+		assert_string_equal(d.route, first_of_all(s, from, &v));
+	}
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
 static void targets_find_their_listener(void **state)
 {
 	size_t live = base_live();
@@ -165,7 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sources_and_targets), cmocka_unit_test(narrowed_by_match),
-		cmocka_unit_test(routes_and_groups), cmocka_unit_test(targets_find_their_listener),
+		cmocka_unit_test(routes_and_groups), cmocka_unit_test(literal_prefixes), cmocka_unit_test(many_routes), cmocka_unit_test(targets_find_their_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
