@@ -124,6 +124,10 @@ int peer_route(const struct peer_set *s, const struct peer_trunk *from, const st
 enum peer_state { PEER_UP, PEER_SUSPECT, PEER_DOWN, PEER_DRAINING, PEER_RESTING };
 const char *peer_state_name(enum peer_state s);
 #define PEER_TARGETS 24
+/** Calls begun in the second `second` of the monotonic clock so far, and in the whole one before it. */
+struct peer_live_rate { int64_t second; uint32_t now, before; };
+/** Calls begun in the last whole second. */
+uint32_t peer_rate(const struct peer_live_rate *r);
 struct peer_live_target {
 	char uri[128]; char address[48]; uint16_t port; uint8_t transport;
 	uint8_t state;                     /* as shown */
@@ -133,10 +137,11 @@ struct peer_live_target {
 	uint16_t priority, weight, rank;
 	uint16_t silent, failed500, probe_bad, probe_good, flaps;
 	uint32_t ttl, rtt_us;
+	struct peer_live_rate rate;
 	int64_t probe_ms, rest_ms, held_ms, ramp_ms, up_ms; /* last probe; until when it rests, is held, ramps; when it came up */
 };
 struct peer_live_trunk {
-	char id[64]; uint32_t calls_in, calls_out, cps; uint32_t ntargets; uint8_t drained; uint8_t resolving;
+	char id[64]; struct peer_live_rate rate; uint32_t calls_in, calls_out; uint32_t ntargets; uint8_t drained; uint8_t resolving;
 	struct peer_live_target target[PEER_TARGETS];
 };
 struct peer_live { uint32_t n, cap; uint32_t pad[14]; struct peer_live_trunk trunk[]; };
@@ -186,8 +191,10 @@ struct peer_plan {
 void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *ret);
 /** The next way that no limit or drain forbids: counted as begun. NULL: none is left. */
 const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *plan);
-/** Is none left after the one taken last? */
+/** Is none left after the one taken last that has room for a call? */
 bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan);
+/** Would peer_plan_next take this way, as far as drains and limits go? */
+bool peer_plan_room(const struct peer_plane *p, const struct peer_way *w);
 /** All that was tried went down meanwhile: those that were left out as down are appended, since then all are. False: there are none. */
 bool peer_plan_more(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *plan);
 /** Does this final status send a call on to the next way? */

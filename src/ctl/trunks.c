@@ -29,6 +29,7 @@ static json_t *target_json(const struct peer_live_target *t)
 		"transport", t->transport < ARRAY_LEN(transports) ? transports[t->transport] : "?", "priority", (int)t->priority, "weight", (int)t->weight,
 		"state", peer_state_name(t->state), "reason", ctl_text(ctl_bounded(t->reason, sizeof t->reason)), "since", ctl_time(t->since_ms), "calls", (json_int_t)t->calls);
 
+	json_object_set_new(j, "cps", json_integer(peer_rate(&t->rate)));
 	json_object_set_new(j, "source", json_string(t->dns ? "dns" : "static"));
 	json_object_set_new(j, "ttl", t->dns ? json_integer(t->ttl) : json_null());
 	json_object_set_new(j, "last_probe", ctl_time(t->probe_ms));
@@ -59,7 +60,7 @@ static json_t *trunk_json(const struct peer_live_trunk *t)
 	for (uint32_t i = 0; i < n; i++)
 		json_array_append_new(targets, target_json(&t->target[i]));
 	return json_pack("{s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:o}", "id", ctl_text(ctl_bounded(t->id, sizeof t->id)), "state", peer_state_name(t->drained ? PEER_DRAINING : trunk_state(t, n)), "drained", t->drained,
-		"calls", (json_int_t)t->calls_in + t->calls_out, "calls_in", (json_int_t)t->calls_in, "calls_out", (json_int_t)t->calls_out, "cps", (json_int_t)t->cps, "targets", targets);
+		"calls", (json_int_t)t->calls_in + t->calls_out, "calls_in", (json_int_t)t->calls_in, "calls_out", (json_int_t)t->calls_out, "cps", (json_int_t)peer_rate(&t->rate), "targets", targets);
 }
 
 json_t *ctl_render_trunks(const struct ctl_maps *m, const char *after, unsigned limit)

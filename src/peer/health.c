@@ -138,7 +138,7 @@ static void probe_good(struct plane_target *g)
 	l->probe_good++;
 	if (l->health == PEER_DOWN && l->probe_good >= conf_of(g)->probe.up_after)
 		come_up(g, "answers", true);
-	else if (l->health == PEER_SUSPECT && !l->silent && !l->failed500)
+	else if (l->health == PEER_SUSPECT && ((!l->silent && !l->failed500) || l->probe_good >= conf_of(g)->probe.up_after))
 		turn(g, PEER_UP, "answers");
 }
 
@@ -183,26 +183,27 @@ static void failed500(struct plane_target *g)
 		turn(g, PEER_SUSPECT, "500");
 }
 
-/** Is there another target of the trunk that takes calls? */
-static bool has_good(const struct plane_target *g)
-{
-	unsigned i;
-
-	for (i = 0; i < g->trunk->ntargets; i++)
-		if (g->trunk->target[i] != g && peer_health_grade(g->trunk->target[i]) == PEER_CLASS_GOOD)
-			return true;
-	return false;
-}
-
 static void well(struct plane_target *g)
 {
 	struct peer_live_target *l = g->live;
 
 	if (l->health != PEER_UP)
 		come_up(g, "answers", false);
-	else if (l->parked && !has_good(g))
-		come_up(g, "answers", false); /* the present one failed, now it is this */
 	l->silent = l->failed500 = 0;
+}
+
+bool peer_health_serves(const struct plane_target *g)
+{
+	return (g->live->health == PEER_UP || g->live->health == PEER_SUSPECT) && !g->live->parked && plane_now() >= g->live->held_ms;
+}
+
+void peer_health_unpark(struct plane_target *g)
+{
+	if (!g->live->parked)
+		return;
+	g->live->parked = false;
+	turn(g, (enum peer_state)g->live->health, plane_now() < g->live->held_ms ? "hold-down" : "answers");
+	peer_probe_arm(g);
 }
 
 void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms)

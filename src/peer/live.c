@@ -9,6 +9,13 @@ const char *peer_state_name(enum peer_state s)
 	return (unsigned)s < ARRAY_LEN(names) ? names[s] : "?";
 }
 
+uint32_t peer_rate(const struct peer_live_rate *r)
+{
+	int64_t second = base_mono_now().us / 1000000;
+
+	return r->second == second ? r->before : r->second == second - 1 ? r->now : 0;
+}
+
 size_t peer_live_bytes(unsigned trunks)
 {
 	return sizeof(struct peer_live) + (size_t)trunks * sizeof(struct peer_live_trunk);

@@ -103,20 +103,17 @@ static void add_trunk(struct walk *w, const struct peer_trunk *trunk)
 	}
 }
 
-static uint32_t member_calls(const struct peer_plane *p, const struct peer_member *m)
+/** Calls of a trunk, or of all trunks of a group; *visits bounds what is looked at where groups hold groups. */
+static uint32_t member_calls(const struct peer_plane *p, const struct peer_member *m, unsigned depth, unsigned *visits)
 {
-	const struct plane_trunk *t;
+	const struct plane_trunk *t = m->trunk ? peer_plane_trunk(p, m->trunk) : NULL;
 	uint32_t sum = 0;
 	unsigned i;
 
-	if (m->trunk) {
-		t = peer_plane_trunk(p, m->trunk);
-		return t ? t->live->calls_in + t->live->calls_out : 0;
-	}
-	for (i = 0; m->group && i < m->group->nmembers; i++) {
-		t = m->group->member[i].trunk ? peer_plane_trunk(p, m->group->member[i].trunk) : NULL;
-		sum += t ? t->live->calls_in + t->live->calls_out : 0;
-	}
+	if (t)
+		return t->live->calls_in + t->live->calls_out;
+	for (i = 0; m->group && depth < PEER_DEPTH && i < m->group->nmembers && (*visits)++ < VISITS; i++)
+		sum += member_calls(p, &m->group->member[i], depth + 1, visits);
 	return sum;
 }
 
@@ -141,13 +138,13 @@ static void order_by(unsigned *idx, unsigned n, const uint32_t *key, const uint3
 static void member_order(const struct peer_plane *p, const struct peer_group *g, unsigned *idx)
 {
 	uint32_t key[MEMBERS] = { 0 };
-	unsigned weight[MEMBERS], i, k, n = g->nmembers < MEMBERS ? g->nmembers : MEMBERS;
+	unsigned weight[MEMBERS], i, k, visits = 0, n = g->nmembers < MEMBERS ? g->nmembers : MEMBERS;
 
 	for (i = 0; i < n; i++) {
 		idx[i] = i;
 		weight[i] = g->member[i].weight;
 		if (g->conf->strategy == 3)
-			key[i] = member_calls(p, &g->member[i]);
+			key[i] = member_calls(p, &g->member[i], 0, &visits);
 	}
 	for (i = 0; i < n; i = k) {
 		for (k = i + 1; k < n && g->member[k].priority == g->member[i].priority; k++)
@@ -197,6 +194,34 @@ static void held_last(struct peer_plan *plan)
 	}
 }
 
+static struct plane_target *target_of(const struct peer_plane *p, const struct peer_way *w)
+{
+	struct plane_trunk *t = peer_plane_trunk(p, w->trunk);
+
+	return t ? peer_plane_target(t, &w->target) : NULL;
+}
+
+/**
+ * Those that are parked stay so as long as another one serves: of the trunk, or of the groups that the call goes by, which is seen here alone. Where none
+ * does any more the present one has failed, and none is parked.
+ */
+static void settle(struct peer_plane *p, const struct peer_plan *plan)
+{
+	struct plane_target *g;
+	unsigned i;
+
+	for (i = 0; i < plan->n; i++) {
+		g = target_of(p, &plan->way[i]);
+		if (plan->way[i].grade >= PEER_CLASS_DOWN || (g && peer_health_serves(g)))
+			return;
+	}
+	for (i = 0; i < plan->n; i++) {
+		g = target_of(p, &plan->way[i]);
+		if (g)
+			peer_health_unpark(g);
+	}
+}
+
 void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *ret)
 {
 	struct walk w = { .plane = p, .plan = ret };
@@ -213,6 +238,7 @@ void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan
 		add_member(&w, &m);
 	}
 	held_last(ret);
+	settle(p, ret);
 }
 
 static void note_used(struct peer_plane *p, const struct peer_way *w)
@@ -231,12 +257,29 @@ static void note_used(struct peer_plane *p, const struct peer_way *w)
 	}
 }
 
+bool peer_plan_room(const struct peer_plane *p, const struct peer_way *w)
+{
+	const struct plane_trunk *t = peer_plane_trunk(p, w->trunk);
+
+	return t && !t->live->drained && peer_room_out(t);
+}
+
 static bool went_down(struct peer_plane *p, const struct peer_way *w)
 {
-	struct plane_trunk *t = peer_plane_trunk(p, w->trunk);
-	struct plane_target *g = t ? peer_plane_target(t, &w->target) : NULL;
+	struct plane_target *g = target_of(p, w);
 
 	return !g || peer_health_grade(g) >= PEER_CLASS_DOWN;
+}
+
+/** Is there a further way that did not go down since the plan was made, and is not over a limit? */
+static bool better_follows(struct peer_plane *p, const struct peer_plan *plan)
+{
+	unsigned i;
+
+	for (i = plan->at; i < plan->n; i++)
+		if (!went_down(p, &plan->way[i]) && peer_plan_room(p, &plan->way[i]))
+			return true;
+	return false;
 }
 
 const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *plan)
@@ -246,9 +289,9 @@ const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *pl
 		struct plane_trunk *t = peer_plane_trunk(p, w->trunk);
 
 		/* went down since the plan was made: another first, where there is one */
-		if (!t || t->live->drained || (w->grade < PEER_CLASS_DOWN && plan->at < plan->n && went_down(p, w)))
+		if (!t || t->live->drained || (w->grade < PEER_CLASS_DOWN && went_down(p, w) && better_follows(p, plan)))
 			continue;
-		if (!peer_room_out(t))
+		if (!peer_room_take(t))
 			continue;
 		note_used(p, w);
 		return w;
@@ -258,7 +301,12 @@ const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *pl
 
 bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan)
 {
-	return plan->at >= plan->n;
+	unsigned i;
+
+	for (i = plan->at; i < plan->n; i++)
+		if (peer_plan_room(p, &plan->way[i]))
+			return false;
+	return true;
 }
 
 static bool has_way(const struct peer_plan *plan, const struct peer_way *w)

@@ -269,6 +269,7 @@ static void live_copy(struct peer_live_trunk *to, const struct peer_live_trunk *
 	uint32_t n = from->ntargets < PEER_TARGETS ? from->ntargets : PEER_TARGETS;
 
 	memcpy(to, from, offsetof(struct peer_live_trunk, target) + n * sizeof from->target[0]);
+	to->ntargets = n;
 	to->id[sizeof to->id - 1] = 0;
 }
 
@@ -441,47 +442,70 @@ void peer_plane_attach(struct peer_plane *p, struct sipua *ua)
 
 /* ---- limits and figures ---- */
 
-/** One call more a second? Tokens fill with max_cps a second, and hold one second's worth. */
-static bool cps_take(struct plane_trunk *t)
+/** Calls begun: of the second that is not over yet, and of the one before it. */
+static void rate_count(struct peer_live_rate *r, int64_t now_ms)
 {
-	double max = (double)t->pub->conf->limits.max_cps;
+	int64_t second = now_ms / 1000;
+
+	if (r->second != second) {
+		r->before = r->second == second - 1 ? r->now : 0;
+		r->now = 0;
+		r->second = second;
+	}
+	r->now++;
+}
+
+/** Tokens fill with max_cps a second, and hold one second's worth. */
+static double tokens_at(const struct plane_trunk *t, int64_t now_ms)
+{
+	double max = (double)t->pub->conf->limits.max_cps, have = t->tokens + (double)(now_ms - t->tokens_ms) * max / 1000.0;
+
+	return have < max ? have : max;
+}
+
+static bool cps_room(const struct plane_trunk *t) { return t->pub->conf->limits.max_cps == 0 || tokens_at(t, plane_now()) >= 1; }
+
+static void cps_take(struct plane_trunk *t)
+{
 	int64_t now = plane_now();
 
-	if (max > 0) {
-		t->tokens += (double)(now - t->tokens_ms) * max / 1000.0;
+	if (t->pub->conf->limits.max_cps > 0) {
+		t->tokens = tokens_at(t, now) - 1;
 		t->tokens_ms = now;
-		if (t->tokens > max)
-			t->tokens = max;
-		if (t->tokens < 1)
-			return false;
-		t->tokens -= 1;
 	}
-	if (t->second != now / 1000) {
-		t->live->cps = t->second == now / 1000 - 1 ? t->begun : 0;
-		t->second = now / 1000;
-		t->begun = 0;
-	}
-	t->begun++;
-	return true;
+	rate_count(&t->live->rate, now);
 }
 
 static bool over(int64_t max, uint32_t now) { return max > 0 && now >= max; }
 
-bool peer_room_out(struct plane_trunk *t)
+bool peer_room_out(const struct plane_trunk *t)
 {
 	const struct peer_trunk_conf *c = t->pub->conf;
 
-	return !over(c->limits.max_calls, t->live->calls_in + t->live->calls_out) && !over(c->limits.max_calls_out, t->live->calls_out) && cps_take(t);
+	return !over(c->limits.max_calls, t->live->calls_in + t->live->calls_out) && !over(c->limits.max_calls_out, t->live->calls_out) && cps_room(t);
+}
+
+bool peer_room_take(struct plane_trunk *t)
+{
+	bool room = peer_room_out(t);
+
+	if (room)
+		cps_take(t);
+	return room;
 }
 
 bool peer_admit(struct peer_plane *p, const struct peer_trunk *trunk)
 {
 	struct plane_trunk *t = peer_plane_trunk(p, trunk);
-	const struct peer_trunk_conf *c = trunk->conf;
+	const struct peer_trunk_conf *c;
 
 	if (!t)
 		return true;
-	return !over(c->limits.max_calls, t->live->calls_in + t->live->calls_out) && !over(c->limits.max_calls_in, t->live->calls_in) && cps_take(t);
+	c = t->pub->conf;
+	if (over(c->limits.max_calls, t->live->calls_in + t->live->calls_out) || over(c->limits.max_calls_in, t->live->calls_in) || !cps_room(t))
+		return false;
+	cps_take(t);
+	return true;
 }
 
 static void add(uint32_t *figure, int delta)
@@ -502,6 +526,8 @@ void peer_calls_add(struct peer_plane *p, const struct peer_trunk *trunk, const 
 	add(&t->live->calls_out, out);
 	if (g)
 		add(&g->live->calls, in + out);
+	if (g && out > 0)
+		rate_count(&g->live->rate, plane_now());
 }
 
 bool peer_other_target(struct peer_plane *p, const struct peer_trunk *trunk, const union base_addr *addr, int transport, struct peer_target *ret)

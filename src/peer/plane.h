@@ -29,8 +29,6 @@ struct plane_trunk {
 	unsigned ntargets;
 	double tokens;                 /* of max_cps */
 	int64_t tokens_ms;
-	int64_t second;                /* that `begun` counts calls of */
-	uint32_t begun;
 	struct loop_timer resolve;
 	bool waits;                    /* for an answer of DNS */
 	bool names;                    /* some of its targets are names */
@@ -62,12 +60,18 @@ struct plane_target *peer_plane_target(struct plane_trunk *t, const struct peer_
 void peer_targets_set(struct plane_trunk *t, const struct peer_target *want, unsigned n);
 /** Addresses that names resolved to have changed: who is who is told anew. */
 void peer_sources_changed(struct peer_plane *p);
-bool peer_room_out(struct plane_trunk *t);
+/** Do the trunk's limits leave room for one more call out? */
+bool peer_room_out(const struct plane_trunk *t);
+/** The same, and it is begun. */
+bool peer_room_take(struct plane_trunk *t);
 
 /* health.c */
 void peer_health_init(struct plane_target *g);
 void peer_health_show(struct plane_target *g);
 enum peer_class peer_health_grade(struct plane_target *g);
+/** Is it up, and neither parked nor held? */
+bool peer_health_serves(const struct plane_target *g);
+void peer_health_unpark(struct plane_target *g);
 /** A probe answered (or not); reason is a literal. */
 void peer_health_probed(struct plane_target *g, bool good, bool unreachable, const char *reason);
 /** What is due by time: end of rest, of hold. Returns when the next is due, 0: nothing. */

@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "peer/plane.h"
 #include "postern/conf.h"
 #include "postern/ctl.h"
-#include "postern/peer.h"
 
 #define HEAD "{\"schema\":1,\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":24998}}]," \
 	"\"listeners\":[{\"id\":\"u\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":5060}],"
 #define TRUNK(id, addr, more) "{\"id\":\"" id "\",\"realm\":\"core\",\"target\":\"sip:" addr ";transport=udp\"" more "}"
+
+#define PARK ",\"failback\":{\"mode\":\"park\",\"max_rest\":1,\"hold_down\":0}"
 
 static struct bed {
 	struct peer_set *set;
@@ -236,6 +238,72 @@ static void parked(void **state)
 	end();
 }
 
+/** A probe of a target, good or not, as probe.c tells it. */
+static void probed(const char *trunk, unsigned k, bool good)
+{
+	peer_health_probed(peer_plane_trunk(b.plane, peer_trunk_find(b.set, trunk))->target[k], good, false, good ? "answers" : "probe-unanswered");
+}
+
+static void probe_thresholds(void **state)
+{
+	unsigned i;
+
+	two(",\"probe\":{\"enabled\":true,\"down_after\":3,\"up_after\":2},\"failback\":{\"hold_down\":0},\"failover\":{\"down_after\":3}");
+	for (i = 0; i < 2; i++) {
+		probed("t", 0, false);
+		assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+	}
+	probed("t", 0, true);                                  /* not in a row */
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	for (i = 0; i < 3; i++)
+		probed("t", 0, false);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	probed("t", 0, true);
+	probed("t", 0, false);
+	probed("t", 0, true);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	probed("t", 0, true);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	/* one that did not answer a call is suspect until up_after probes are answered */
+	order("in", true);
+	report(0, 408, true, -1);
+	probed("t", 0, true);
+	assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+	probed("t", 0, true);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	/* while it rests nothing wakes it */
+	report(0, 503, false, 60);
+	probed("t", 0, true);
+	probed("t", 0, true);
+	assert_int_equal(target("t", 0)->state, PEER_RESTING);
+	end();
+}
+
+static void unreachable_by_probe_is_down_at_once(void **state)
+{
+	two(",\"probe\":{\"enabled\":true,\"down_after\":9}");
+	peer_health_probed(peer_plane_trunk(b.plane, peer_trunk_find(b.set, "t"))->target[0], false, true, "unreachable");
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	assert_string_equal(target("t", 0)->reason, "unreachable");
+	end();
+}
+
+static void rest_is_no_longer_than_asked(void **state)
+{
+	two(",\"failback\":{\"max_rest\":10,\"hold_down\":0}");
+	order("in", true);
+	report(0, 503, false, 3);
+	base_clock_advance_ms(2900);
+	assert_string_equal(order("in", true), "5072 ");
+	base_clock_advance_ms(200);
+	assert_string_equal(order("in", true), "5071 5072 ");
+	report(0, 503, false, 0);                              /* Retry-After: 0 says nothing */
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	report(0, 503, false, 5);                              /* tried although down: it says how long */
+	assert_int_equal(target("t", 0)->state, PEER_RESTING);
+	end();
+}
+
 static void flapping_holds_longer(void **state)
 {
 	unsigned i;
@@ -368,6 +436,146 @@ static void held_trunks_go_behind(void **state)
 	end();
 }
 
+/** `park`: calls stay with the other trunk of the group until that one fails, whatever comes up meanwhile. */
+static void parked_in_a_group(void **state)
+{
+	begin("\"trunks\":[" TRUNK("in", "127.0.0.9:5060", "") "," TRUNK("x", "127.0.0.2:5071", ",\"failback\":{\"mode\":\"park\",\"max_rest\":1,\"hold_down\":0}") ","
+		TRUNK("y", "127.0.0.2:5072", ",\"failback\":{\"max_rest\":1,\"hold_down\":0}") "],"
+		"\"trunk_groups\":[{\"id\":\"g\",\"members\":[{\"trunk\":\"x\",\"priority\":1},{\"trunk\":\"y\",\"priority\":2}]}],"
+		"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	order("in", false);
+	report(0, 503, false, 1);
+	base_clock_advance_ms(2000);
+	assert_string_equal(order("in", false), "y x ");
+	report(1, 200, false, -1);                             /* tried as the second way: that alone brings it not back */
+	base_clock_advance_ms(3600000);
+	assert_string_equal(order("in", false), "y x ");
+	report(0, 503, false, 1);                              /* the present one fails */
+	assert_string_equal(order("in", false), "x ");
+	base_clock_advance_ms(2000);
+	assert_string_equal(order("in", false), "x y ");       /* and the other is the present one */
+	end();
+}
+
+static void parked_round_robin(void **state)
+{
+	unsigned i, seen[3] = { 0 };
+
+	begin("\"trunks\":[" TRUNK("in", "127.0.0.9:5060", "") "," TRUNK("x", "127.0.0.2:5071", PARK) "," TRUNK("y", "127.0.0.2:5072", PARK) "],"
+		"\"trunk_groups\":[{\"id\":\"g\",\"strategy\":\"round-robin\",\"members\":[{\"trunk\":\"x\"},{\"trunk\":\"y\"}]}],"
+		"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	order("in", false);
+	report(0, 503, false, 1);
+	report(1, 503, false, 1);
+	base_clock_advance_ms(2000);
+	for (i = 0; i < 10; i++) {                             /* both were down: none is the present one, both serve */
+		order("in", false);
+		seen[take()->trunk->conf->id[0] - 'x']++;
+	}
+	assert_true(seen[0] == 5 && seen[1] == 5);
+	end();
+}
+
+/** The last way has no time limit of ours: it is the last also where those behind it are over their limits. */
+static void the_last_with_room_is_the_last(void **state)
+{
+	begin("\"trunks\":[" TRUNK("in", "127.0.0.9:5060", "") "," TRUNK("x", "127.0.0.2:5071", "") "," TRUNK("y", "127.0.0.2:5072", ",\"limits\":{\"max_calls_out\":1}") "],"
+		"\"trunk_groups\":[{\"id\":\"g\",\"members\":[{\"trunk\":\"x\"},{\"trunk\":\"y\"}]}],\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	order("in", false);
+	assert_string_equal(take()->trunk->conf->id, "x");
+	assert_false(peer_plan_last(b.plane, &b.plan));
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "y"), NULL, 1, 0);
+	assert_false(peer_plan_last(b.plane, &b.plan));        /* a call in is none out */
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "y"), NULL, 0, 1);
+	assert_true(peer_plan_last(b.plane, &b.plan));
+	assert_null(take());
+	end();
+}
+
+/** Both went down since the plan was made: the best of them is tried. */
+static void down_since_planned(void **state)
+{
+	two("");
+	order("in", true);
+	report(0, 503, false, -1);
+	assert_int_equal(base_addr_port(&take()->target.addr), 5072);
+	peer_report(b.plane, peer_trunk_find(b.set, "t"), &peer_trunk_find(b.set, "t")->target[0], 200, false, -1, base_mono_now().us / 1000);
+	assert_string_equal(order("in", true), "5071 5072 ");
+	report(0, 503, false, -1);
+	report(1, 503, false, -1);
+	assert_int_equal(base_addr_port(&take()->target.addr), 5071);
+	assert_int_equal(base_addr_port(&take()->target.addr), 5072);
+	assert_null(take());
+	end();
+}
+
+static void calls_a_second(void **state)
+{
+	unsigned i;
+
+	two("");
+	for (i = 0; i < 5; i++) {
+		order("in", true);
+		peer_calls_add(b.plane, peer_trunk_find(b.set, "t"), &take()->target, 0, 1);
+	}
+	base_clock_advance_ms(1000);
+	assert_int_equal(peer_rate(&target("t", 0)->rate), 5);
+	assert_int_equal(peer_rate(&b.live->trunk[1].rate), 5);
+	base_clock_advance_ms(1000);
+	assert_int_equal(peer_rate(&target("t", 0)->rate), 0);  /* also without a further call */
+	assert_int_equal(peer_rate(&b.live->trunk[1].rate), 0);
+	end();
+}
+
+static void least_calls_of_groups(void **state)
+{
+	begin("\"trunks\":[" THREE "],\"trunk_groups\":[{\"id\":\"g\",\"strategy\":\"least-calls\",\"members\":[{\"trunk\":\"h\"},{\"trunk\":\"z\"}]},"
+		"{\"id\":\"h\",\"members\":[{\"trunk\":\"i\"}]},{\"id\":\"i\",\"members\":[{\"trunk\":\"x\"},{\"trunk\":\"y\"}]}],"
+		"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "x"), NULL, 0, 1);
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "y"), NULL, 0, 1);
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "z"), NULL, 0, 1);
+	assert_string_equal(order("in", false), "z x y ");     /* a group's calls are those of all its trunks */
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "z"), NULL, 0, 2);
+	assert_string_equal(order("in", false), "x y z ");
+	end();
+}
+
+/** However many trunks a group names, one call tries at most PEER_WAYS of them. */
+static void a_hunt_is_bounded(void **state)
+{
+	static char text[32768];
+	struct text t = text_on(text, sizeof text);
+	unsigned i, n = 0;
+
+	text_add(&t, "\"trunks\":[" TRUNK("in", "127.0.0.9:5060", ""));
+	for (i = 0; i < 60; i++)
+		text_add(&t, ",{\"id\":\"t%u\",\"realm\":\"core\",\"target\":\"sip:127.0.1.%u\"}", i, i + 1);
+	text_add(&t, "],\"trunk_groups\":[{\"id\":\"g\",\"members\":[");
+	for (i = 0; i < 60; i++)
+		text_add(&t, "%s{\"trunk\":\"t%u\"}", i ? "," : "", i);
+	text_add(&t, "]}],\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"g\"}]");
+	begin(text);
+	order("in", false);
+	while (take())
+		n++;
+	assert_int_equal(n, PEER_WAYS);
+	end();
+}
+
+static void no_listener(void **state)
+{
+	begin("\"trunks\":[" TRUNK("in", "127.0.0.9:5060", "") ",{\"id\":\"t\",\"realm\":\"core\",\"targets\":[\"sip:127.0.0.2:5071;transport=tcp\",\"sip:[::1]:5072\",\"sip:127.0.0.2:5073\"]}],"
+		"\"routes\":[{\"id\":\"r\",\"from\":[\"in\"],\"to\":\"t\"}]");
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	assert_string_equal(target("t", 0)->reason, "no-listener");
+	assert_int_equal(target("t", 1)->state, PEER_DOWN);
+	assert_string_equal(order("in", true), "5073 ");
+	report(0, 503, false, -1);
+	assert_string_equal(order("in", true), "5073 ");       /* not tried although all are down: there is no way to */
+	end();
+}
+
 static void statuses(void **state)
 {
 	begin(GROUP("priority", "{\"trunk\":\"x\"}", ",\"stop_on\":[500]"));
@@ -435,6 +643,9 @@ int main(void)
 		cmocka_unit_test(flapping_holds_longer), cmocka_unit_test(ramp_up_shares),
 		cmocka_unit_test(states_are_found_again), cmocka_unit_test(a_revision_keeps_states), cmocka_unit_test(group_round_robin),
 		cmocka_unit_test(group_least_calls), cmocka_unit_test(group_weighted), cmocka_unit_test(held_trunks_go_behind), cmocka_unit_test(statuses),
+		cmocka_unit_test(probe_thresholds), cmocka_unit_test(unreachable_by_probe_is_down_at_once), cmocka_unit_test(rest_is_no_longer_than_asked),
+		cmocka_unit_test(parked_in_a_group), cmocka_unit_test(parked_round_robin), cmocka_unit_test(the_last_with_room_is_the_last), cmocka_unit_test(down_since_planned),
+		cmocka_unit_test(calls_a_second), cmocka_unit_test(least_calls_of_groups), cmocka_unit_test(a_hunt_is_bounded), cmocka_unit_test(no_listener),
 		cmocka_unit_test(limits), cmocka_unit_test(deep_groups_are_bounded),
 	};
 
