@@ -213,7 +213,7 @@ int sipua_msg_request(struct sipua_dialog *d, struct slice method, const char *r
 int sipua_msg_response(struct sipua_srv *s, int status, const char *phrase, struct sipua_msg **ret);
 /** Add a header as text; the value must be one line without CR and LF (ERR_PROTO). */
 int sipua_msg_add(struct sipua_msg *m, const char *name, struct slice value);
-/** Copy a header of a received message as it is. */
+/** Copy a header of a received message as it is, folds apart. */
 int sipua_msg_carry(struct sipua_msg *m, const struct wire_header *h);
 /** The message as it stands (a request has no CSeq and Via yet, a response none of what the agent copies). */
 const struct wire_sip *sipua_msg_sip(const struct sipua_msg *m);

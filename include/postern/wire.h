@@ -196,9 +196,9 @@ struct slice wire_unfold(struct slice v, char *buf, size_t size);
  * (Allow, Supported) is one step. Names are long ones (a compact form is given as its long name). Malformed headers that Sofia let pass are not shown.
  * opaque is the header object (msg_header_t const *, alive as long as the message): sipua copies it into a message of its own
  * with msg_header_dup_one(home, opaque) or sip_add_dup, no parsing needed, and frees it with that message's home.
- * value.p NULL: too long to show (above the buffer), carry it by opaque.
+ * value.p NULL: too long to show (above the buffer), carry it by opaque. folded: the object is over several lines, the value is not.
  */
-struct wire_header { struct slice name; struct slice value; const void *opaque; };
+struct wire_header { struct slice name; struct slice value; const void *opaque; bool folded; };
 struct wire_headers { const void *next; char buf[2048]; };         /* iterator; value may live in buf until the next step */
 /** Start at the first header. */
 void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it);

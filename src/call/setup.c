@@ -84,14 +84,17 @@ static void add_user_at(struct text *t, const struct wire_uri *u, struct slice h
 	bool tel = slice_eq_nocase(u->scheme, SLICE("tel"));
 
 	text_add(t, sips ? "sips:" : "sip:");
-	if (u->user.n) {
-		text_slice(t, u->user);
-		if (u->password.n) {
-			text_add(t, ":");
-			text_slice(t, u->password);
-		}
-		text_add(t, "@");
+	text_slice(t, u->user);
+	if (u->password.n) {
+		text_add(t, ":");
+		text_slice(t, u->password);
 	}
+	if (tel && u->params.n) { /* they are the number's: RFC 3261 19.1.6 */
+		text_add(t, ";");
+		text_slice(t, u->params);
+	}
+	if (u->user.n)
+		text_add(t, "@");
 	text_slice(t, host);
 	if (tel || slice_eq_nocase(wire_param(u->params, "user"), SLICE("phone")))
 		text_add(t, ";user=phone");

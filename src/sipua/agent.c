@@ -232,7 +232,7 @@ static int start_nta(struct sipua *ua)
 	su_log_set_level(tport_log, 0);
 	su_log_set_level(su_log_default, 0);
 	ua->nta = nta_agent_create(ua->root, (url_string_t *)-1, sipua_front, ua,
-		NTATAG_UA(1), NTATAG_STATELESS(1), NTATAG_MAXSIZE(max), NTATAG_UDP_MTU(65535), NTATAG_SERVER_RPORT(2),
+		NTATAG_UA(1), NTATAG_STATELESS(1), NTATAG_MAXSIZE(max), NTATAG_UDP_MTU(65535), NTATAG_SERVER_RPORT(1),
 		NTATAG_CLIENT_RPORT(1), NTATAG_TCP_RPORT(1), NTATAG_TLS_RPORT(1), NTATAG_PASS_100(1), NTATAG_TIMEOUT_408(1),
 		NTATAG_CANCEL_487(0), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_PRELOAD(2048), NTATAG_MERGE_482(0),
 		NTATAG_EXTRA_100(0), NTATAG_SIP_T4(T4_MS), TAG_END());

@@ -124,7 +124,7 @@ static void note_flow(struct sipua_cli *c)
 {
 	tport_t *tp = (tport_t *)(uintptr_t)sipua_now.deliver_tport;
 
-	if (tp && tport_is_secondary(tp))
+	if (tp && !c->large && tport_is_secondary(tp))
 		sipua_dialog_flow(c->dialog, tp);
 }
 
@@ -172,9 +172,31 @@ static bool police_orq(struct sipua_cli *c, const sip_t **sip, int *status)
 	return on;
 }
 
+/* RFC 3261 18.1.1: too large for UDP, and TCP cannot be had there: UDP after all */
+static bool by_udp_then(struct sipua_cli *c)
+{
+	msg_t *msg = c->large && c->again && !c->wish_cancel && !c->zombie && c->status < 100 ? msg_dup(c->again) : NULL;
+	sip_t *sip = msg ? sip_object(msg) : NULL;
+
+	if (!sip)
+		return false;
+	c->udp_only = true;
+	base_count(COUNTER_SIP_LARGE_BY_UDP);
+	if (c->dialog->login)
+		sipua_auth_known(c->dialog, msg, sip);
+	return sipua_cli_resend(c, msg, sip);
+}
+
+static bool is_tried_again(struct sipua_cli *c, int status, const sip_t *sip)
+{
+	if (!sip)
+		return status == 503 && by_udp_then(c);
+	return (status == 401 || status == 407) && sipua_auth_again(c, sip);
+}
+
 static void take_response(struct sipua_cli *c, int status, const sip_t *sip)
 {
-	if (sip && (status == 401 || status == 407) && sipua_auth_again(c, sip))
+	if (is_tried_again(c, status, sip))
 		return;
 	c->status = status;
 	if (sip && status > 100)
@@ -196,7 +218,7 @@ static int response(struct sipua_cli *c, nta_outgoing_t *orq, const sip_t *sip)
 	if (c->orq && orq != c->orq)
 		return 0;
 	if (sip && nta_sip_is_internal(sip))
-		sip = NULL;
+		sip = NULL; /* 408 for silence, 503 for what could not be sent */
 	if (c->status >= 200)
 		late_response(c, status, sip);
 	else
@@ -327,6 +349,9 @@ bool sipua_cli_resend(struct sipua_cli *c, msg_t *msg, sip_t *sip)
 		msg_destroy(msg);
 		return false;
 	}
+	if (!c->udp_only)
+		sipua_way_for(d, msg, &way);
+	c->large = way.large;
 	c->cseq = ++d->cseq_local;
 	c->status = 0;
 	if (c->invite)
@@ -338,6 +363,24 @@ bool sipua_cli_resend(struct sipua_cli *c, msg_t *msg, sip_t *sip)
 	nta_outgoing_destroy(old);
 	c->orq = send_msg(c->ua, response, c, msg, c->branch, &way);
 	return c->orq != NULL;
+}
+
+/* policies, and a copy for a second try */
+static void prepare(struct sipua_cli *c, struct sipua_msg *m)
+{
+	sipua_police_request(c->dialog, m);
+	if (c->dialog->login || c->dialog->udp_max)
+		c->again = msg_dup(m->msg);
+}
+
+/* what is no challenge's and fits is not kept for a second try */
+static void keep_large(struct sipua_cli *c, bool large)
+{
+	c->large = large;
+	if (large || c->dialog->login || !c->again)
+		return;
+	msg_destroy(c->again);
+	c->again = NULL;
 }
 
 int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sipua_dest *dest, const struct sipua_cli_ops *ops, void *arg,
@@ -353,9 +396,7 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 	if (!err && !(c = make(d, m, ops, arg)))
 		err = -ENOMEM;
 	if (!err)
-		sipua_police_request(d, m);
-	if (!err && d->login)
-		c->again = msg_dup(m->msg);
+		prepare(c, m);
 	if (!err)
 		err = sipua_msg_finish(m, d->cseq_local + 1);
 	if (err && c)
@@ -368,6 +409,7 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 	if (d->login)
 		sipua_auth_known(d, msg, m->sip);
 	sipua_way_for(d, msg, &way);
+	keep_large(c, way.large);
 	m->msg = NULL;
 	sipua_msg_free(m);
 	c->cseq = ++d->cseq_local;

@@ -254,8 +254,18 @@ int sipua_msg_add(struct sipua_msg *m, const char *name, struct slice value)
 	return put(m, un);
 }
 
+/* on one line: folds are legal (RFC 3261 7.3.1), and many peers cannot read them */
+static int carry_unfolded(struct sipua_msg *m, const struct wire_header *h)
+{
+	char name[64];
+
+	return slice_copy(name, sizeof(name), h->name) ? sipua_msg_add(m, name, h->value) : put_dup(m, h->opaque);
+}
+
 int sipua_msg_carry(struct sipua_msg *m, const struct wire_header *h)
 {
+	if (h->folded && h->value.p)
+		return carry_unfolded(m, h);
 	return h->opaque ? put_dup(m, h->opaque) : ERR_PROTO;
 }
 

@@ -159,13 +159,14 @@ struct sipua_cli {
 	char branch[SIPUA_BRANCH_SIZE];
 	char *reason;              /* headers of the CANCEL */
 	msg_t *copy;               /* response, as policies left it; NULL: as it came */
-	msg_t *again;              /* the request without credentials, where the dialog has some */
+	msg_t *again;              /* the request without credentials, where the dialog has some or it is too large for UDP */
 	unsigned tries;
 	bool answered;             /* a challenge of this request was */
 	struct list_node link;
 	struct hash_node by_branch;
 	struct loop_timer give_up; /* CANCEL sent, no final answer */
 	bool invite, in_dialog, wish_cancel, cancelled, acked, zombie;
+	bool large, udp_only;      /* it went by TCP for its size alone; TCP could not be had */
 };
 
 struct sipua_msg {
@@ -223,10 +224,13 @@ struct sipua_way {
 	const char *ident;
 	char host[280], maddr[80], port[8];
 	struct sipua_dest dest;    /* what url stands for */
+	bool large;                /* TCP for its size alone */
 };
 int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct sipua_way *ret);
 /** A request too large for UDP goes by TCP where there is a listener for it (RFC 3261 18.1.1). */
 void sipua_way_for(struct sipua_dialog *d, msg_t *msg, struct sipua_way *w);
+/** An address that is not to be reached from outside of its own network (RFC 1918, 6598, 3927, 4193, 4291). A name is none. */
+bool sipua_is_private(const char *host);
 
 /* cli.c */
 void sipua_branch_new(char branch[static SIPUA_BRANCH_SIZE]);

@@ -80,6 +80,7 @@ static int way_to(struct sipua *ua, const struct sipua_dest *dest, struct sipua_
 		return ERR_RANGE;
 	memset(&w->url, 0, sizeof(w->url));
 	w->conn = NULL;
+	w->large = false;
 	w->dest = *dest;
 	w->ident = ua->tp[dest->listener].ident;
 	w->url.url_type = url_sip;
@@ -166,15 +167,14 @@ static bool dest_of_url(struct sipua_dialog *d, const url_t *url, struct sipua_d
 	return true;
 }
 
-/** Not to be reached from outside of its own network (RFC 1918, 6598, 3927, 4193, 4291). */
-static bool is_private(const url_t *url)
+bool sipua_is_private(const char *host)
 {
 	static const struct { const char *net; unsigned bits; } nets[] = {
 		{ "10.0.0.0", 8 }, { "172.16.0.0", 12 }, { "192.168.0.0", 16 }, { "100.64.0.0", 10 }, { "169.254.0.0", 16 }, { "fc00::", 7 }, { "fe80::", 10 },
 	};
 	union base_addr a, net;
 
-	if (!url->url_host || base_addr_parse(slice_str(url->url_host), 0, &a))
+	if (!host || base_addr_parse(slice_str(host), 0, &a))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
 		if (!base_addr_parse(slice_str(nets[i].net), 0, &net) && base_addr_in_net(&a, &net, nets[i].bits))
@@ -187,7 +187,7 @@ static bool is_behind_nat(const struct sipua_dialog *d)
 {
 	union base_addr a;
 
-	if (!d->nat || d->route || !d->target || !is_private(d->target))
+	if (!d->nat || d->route || !d->target || !sipua_is_private(d->target->url_host))
 		return false;
 	return base_addr_parse(slice_str(d->target->url_host), 0, &a) || !base_addr_same_host(&a, &d->dest.addr);
 }
@@ -203,6 +203,7 @@ int sipua_way_of(struct sipua_dialog *d, const struct sipua_dest *dest, struct s
 		memset(&ret->url, 0, sizeof(ret->url));
 		ret->conn = d->flow;
 		ret->ident = NULL;
+		ret->large = false;
 		return 0;
 	}
 	if (!d->pinned && !is_behind_nat(d) && url && dest_of_url(d, url, &found))
@@ -227,5 +228,5 @@ void sipua_way_for(struct sipua_dialog *d, msg_t *msg, struct sipua_way *w)
 	if (size < 0 || (size_t)size + VIA_BYTES <= d->udp_max || !find_listener(d->ua, tcp.listener, SIPUA_TCP, &tcp.listener))
 		return;
 	tcp.transport = SIPUA_TCP;
-	way_to(d->ua, &tcp, w);
+	w->large = way_to(d->ua, &tcp, w) == 0;
 }

@@ -2,7 +2,7 @@
 /*
  * Datagrams in batches: one recvmmsg takes what waits on a socket, one sendmmsg per socket lets go what a turn of the
  * loop has made (guide/sofia.md section 11: 139 -> 88 us per call). An error of sending, which the library would have
- * seen at once, is told to it from a timer: the requests to that peer fail like after an ICMP error.
+ * seen at once, is told to it from a timer: the requests to that peer fail like after an ICMP error. STUN keep-alives are answered here (stun.c).
  */
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
@@ -15,6 +15,7 @@
 #define TX_BATCH 512
 #define TX_BYTES (1024 * 1024)
 #define ERRORS 32
+#define STUN_PER_SECOND 2000     /* answers: the source may be forged */
 
 extern void tport_error_report(tport_t *self, int errcode, const su_sockaddr_t *addr); /* exported, in no header */
 
@@ -47,10 +48,32 @@ static bool rx_init(void)
 	return true;
 }
 
-/* empty datagrams are left out: the library would take them for an error of its own counting */
+static bool stun_answered(unsigned i)
+{
+	static int64_t second;
+	static unsigned count;
+	const uint8_t *p = rx.iov[i].iov_base;
+	uint8_t out[SIPUA_STUN_MAX];
+	struct iovec iov = { .iov_base = out };
+	union base_addr from = { .in6 = rx.from[i] };
+	int64_t now;
+
+	if (p[0] > 1) /* no SIP message begins so */
+		return false;
+	iov.iov_len = sipua_stun_answer(p, rx.msg[i].msg_len, &from, out);
+	now = base_mono_now().us / 1000000;
+	if (now != second)
+		count = 0;
+	second = now;
+	if (iov.iov_len && count++ < STUN_PER_SECOND && sipua_udp_queue(rx.fd, &iov, 1, &from.sa, base_addr_len(&from)))
+		base_count(COUNTER_SIP_STUN);
+	return true;
+}
+
+/* empty datagrams are left out: the library would take them for an error of its own counting; so is STUN, which it may not see */
 static void skip_empty(void)
 {
-	while (rx.next < rx.n && rx.msg[rx.next].msg_len == 0)
+	while (rx.next < rx.n && (rx.msg[rx.next].msg_len == 0 || stun_answered(rx.next)))
 		rx.msg[rx.next++].msg_hdr.msg_namelen = sizeof(rx.from[0]);
 }
 

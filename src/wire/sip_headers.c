@@ -92,7 +92,7 @@ struct slice wire_unfold(struct slice v, char *buf, size_t size)
 	return (struct slice){ buf, n };
 }
 
-static struct slice value_text(const msg_header_t *h, char *buf, size_t size)
+static struct slice value_text(const msg_header_t *h, char *buf, size_t size, bool *ret_folded)
 {
 	struct slice v = direct_value(h);
 	issize_t n;
@@ -103,7 +103,8 @@ static struct slice value_text(const msg_header_t *h, char *buf, size_t size)
 			return (struct slice){ NULL, 0 };
 		v = (struct slice){ buf, (size_t)n };
 	}
-	return wire_unfold(v, buf, size); /* also what a class printed may hold a fold */
+	*ret_folded = v.n && memchr(v.p, '\n', v.n); /* also what a class printed may hold a fold */
+	return wire_unfold(v, buf, size);
 }
 
 /* The chain of a parsed message begins with its start line. */
@@ -135,7 +136,8 @@ bool wire_headers_next(struct wire_headers *it, struct wire_header *ret)
 	if (!h)
 		return false;
 	ret->name = header_name(h);
-	ret->value = value_text(h, it->buf, sizeof(it->buf));
+	ret->folded = false;
+	ret->value = value_text(h, it->buf, sizeof(it->buf), &ret->folded);
 	ret->opaque = h;
 	it->next = next_header(h->sh_succ);
 	return true;
@@ -154,9 +156,10 @@ struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *b
 {
 	struct slice want = long_name(slice_str(name));
 	const msg_header_t *h;
+	bool folded;
 
 	for (h = next_header(first_fragment(m)); h; h = next_header(h->sh_succ))
 		if (named(h, want))
-			return value_text(h, buf, size);
+			return value_text(h, buf, size, &folded);
 	return (struct slice){ NULL, 0 };
 }

@@ -5,6 +5,8 @@
  * and the ACK then aborts the process (nta.c:6105), two packets in all. Here also: what is counted per message, and the
  * transport that a message came by, for those who ask while it is handled; and a 2xx to an INVITE goes to its user at once: nta would keep the
  * transaction with both messages for timer D (RFC 3261 17.1.1.2 ends it with the 2xx).
+ * The topmost Via of a request gets what the answer's is to say: `keep` its interval (RFC 6223), and a private address that is not the source has
+ * asked for rport by being one (RFC 3581: behind a NAT the Via's port is nobody's).
  */
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
@@ -32,6 +34,39 @@ static void strip_maddr(sip_t *sip)
 		}
 }
 
+#define KEEP_UDP "keep=30"
+#define KEEP_STREAM "keep=120"           /* seconds (RFC 5626 4.4.1) */
+
+static void answer_keep(const msg_t *msg, const sip_t *sip)
+{
+	sip_via_t *v = sip->sip_via;
+	const char *keep = msg_params_find(v->v_params, "keep");
+
+	if (!keep || *keep || (sip->sip_to && sip->sip_to->a_tag))
+		return; /* agreed when the dialog is made */
+	msg_header_replace_param(msg_home((msg_t *)(uintptr_t)msg), v->v_common, v->v_protocol && strcasecmp(v->v_protocol, sip_transport_udp) ? KEEP_STREAM : KEEP_UDP);
+}
+
+static void add_rport(msg_t *msg, sip_via_t *v)
+{
+	union base_addr host;
+
+	if (v->v_rport || !sipua_is_private(v->v_host) || base_addr_parse(slice_str(v->v_host), 0, &host))
+		return;
+	if (base_addr_same_host(&host, (const union base_addr *)msg_addr(msg)))
+		return;
+	msg_header_replace_param(msg_home(msg), v->v_common, "rport");
+}
+
+static void fit_via(msg_t *msg, sip_t *sip)
+{
+	if (!sip->sip_via)
+		return;
+	if (msg_params_find(sip->sip_via->v_params, "keep"))
+		answer_keep(msg, sip);
+	add_rport(msg, sip->sip_via);
+}
+
 static void note_connection(tport_t *self)
 {
 	struct sipua_fd *f = sipua_fd_get(sipua_now.reading);
@@ -40,6 +75,7 @@ static void note_connection(tport_t *self)
 		return;
 	f->conn->tport = self;
 	f->conn->messages++;
+	f->conn->amid = false;
 	f->conn->last = base_mono_now();
 }
 
@@ -66,8 +102,10 @@ void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 
 	SIPUA_HIT(tport_base_deliver);
 	count(msg, sip);
-	if (sip && sip->sip_request)
+	if (sip && sip->sip_request) {
 		strip_maddr(sip);
+		fit_via(msg, sip);
+	}
 	note_connection(self);
 	sipua_now.deliver_tport = self;
 	sipua_now.deliver_msg = msg;

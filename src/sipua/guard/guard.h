@@ -51,6 +51,8 @@ struct sipua_conn {
 	struct sipua *ua;
 	unsigned listener;
 	bool incoming, tls, handshaken;
+	bool amid, stuck;          /* TLS: in a message as far as bytes tell; the last write waits to be repeated */
+	uint8_t crlf;              /* bytes of the keep-alive so far */
 	union base_addr peer;
 	struct mono since, last;
 	unsigned long messages;
@@ -122,6 +124,10 @@ struct keys_tls *sipua_tls_of_listener(struct sipua *ua, unsigned listener);
 void sipua_fork_2xx_of(void *agent_magic, struct msg_s *msg);
 
 /* gathered datagrams: udp.c */
+#define SIPUA_STUN_MAX 44          /* stun.c */
+/** The answer to a Binding request that came from there; 0: it is none. */
+size_t sipua_stun_answer(const uint8_t *p, size_t n, const union base_addr *from, uint8_t ret[static SIPUA_STUN_MAX]);
+
 /** Queue a datagram; false where it does not fit even into an empty queue. */
 bool sipua_udp_queue(int fd, const struct iovec *iov, size_t n, const struct sockaddr *to, socklen_t to_len);
 /** The hooks of this turn have run (media commands are on their way): what was queued may leave. */

@@ -2,7 +2,7 @@
 /*
  * tport_tsend. A response that cannot be sent must look sent, like a lost datagram: nta keeps it as failed otherwise
  * and aborts at the next ACK (nta.c:6105); any local error of sending does it. Where a connection is gone the response
- * goes the way of the Via (RFC 3261 18.2.2) before it is given up.
+ * goes to the Via's port at the source (RFC 3261 18.2.2) before it is given up.
  * And: nta looks for an open connection by address alone, and would send over TLS what is meant for one name through a
  * connection whose certificate was checked for another; such a request goes back to the primary transport, which checks.
  */
@@ -36,6 +36,23 @@ static tport_t *choose(tport_t *self, const tp_name_t *tpn)
 	return is_for_another(ua, self, tpn) ? tport_parent(self) : self;
 }
 
+/* what the connection's port was, rport says; a new one goes to where the peer listens */
+static tport_t *send_anew(tport_t *self, msg_t *msg, const tp_name_t *tpn, const sip_t *sip)
+{
+	const sip_via_t *v = sip->sip_via;
+	tp_name_t to = *tpn;
+
+	if (v)
+		to.tpn_port = v->v_port && *v->v_port ? v->v_port : tport_has_tls(self) ? "5061" : "5060";
+	return real_tport_tsend(tport_parent(self), msg, &to, TAG_END());
+}
+
+/* a response on a connection */
+static bool may_go_anew(const tport_t *self, const tp_name_t *tpn, const sip_t *sip)
+{
+	return self && tpn && sip && sip->sip_status && tport_is_secondary(self);
+}
+
 tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t tag, tag_value_t value, ...)
 {
 	struct sipua_guard_now outer = sipua_now;
@@ -49,9 +66,9 @@ tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t
 	sipua_now.host = tpn ? tpn->tpn_host : NULL;
 	sipua_now.sending = self;
 	ta_start(ta, tag, value);
-	r = real_tport_tsend(self, msg, tpn, ta_tags(ta));
-	if (!r && self && tpn && sip && sip->sip_status && tport_is_secondary(self))
-		r = real_tport_tsend(tport_parent(self), msg, tpn, ta_tags(ta));
+	r = may_go_anew(self, tpn, sip) && !tport_is_clear_to_send(self) ? NULL : real_tport_tsend(self, msg, tpn, ta_tags(ta));
+	if (!r && may_go_anew(self, tpn, sip))
+		r = send_anew(self, msg, tpn, sip);
 	ta_end(ta);
 	sipua_now.canon = outer.canon;
 	sipua_now.host = outer.host;

@@ -121,26 +121,66 @@ int SSL_accept(SSL *s)
 	return r;
 }
 
+/* two CRLF between messages are a ping: one is the pong (RFC 5626 4.4.1). The library answers it over TCP alone. */
+static void answer_ping(SSL *s, int fd, const char *buf, int n)
+{
+	struct sipua_fd *f = sipua_fd_get(fd);
+	struct sipua_conn *c = f ? f->conn : NULL;
+	int i = 0;
+
+	if (!c || n <= 0)
+		return;
+	while (i < n && (buf[i] == '\r' || buf[i] == '\n'))
+		i++;
+	if (c->amid || i < n) {
+		c->amid = true;
+		c->crlf = 0;
+		return;
+	}
+	c->crlf = (uint8_t)(c->crlf + (n < 4 ? n : 4));
+	if (c->crlf < 4)
+		return;
+	c->crlf = 0;
+	if (!c->stuck)
+		real_SSL_write(s, "\r\n", 2);
+}
+
 int SSL_read(SSL *s, void *buf, int n)
 {
-	int fd = sipua_tls_fd(s);
+	int fd = sipua_tls_fd(s), r;
 
 	if (fd < 0)
 		return real_SSL_read(s, buf, n);
 	SIPUA_HIT(SSL_read);
 	sipua_now.reading = fd;
 	ERR_clear_error();
-	return real_SSL_read(s, buf, n);
+	r = real_SSL_read(s, buf, n);
+	answer_ping(s, fd, buf, r);
+	return r;
+}
+
+/* a write that waits must be repeated as it was before another may be made */
+static void note_written(SSL *s, int r)
+{
+	struct sipua_fd *f = sipua_fd_get(sipua_tls_fd(s));
+	int e = r > 0 ? SSL_ERROR_NONE : SSL_get_error(s, r);
+
+	if (f && f->conn)
+		f->conn->stuck = e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE;
 }
 
 int SSL_write(SSL *s, const void *buf, int n)
 {
+	int r;
+
 	if (sipua_tls_fd(s) < 0)
 		return real_SSL_write(s, buf, n);
 	SIPUA_HIT(SSL_write);
 	sipua_fd_sending(sipua_tls_fd(s));
 	ERR_clear_error();
-	return real_SSL_write(s, buf, n);
+	r = real_SSL_write(s, buf, n);
+	note_written(s, r);
+	return r;
 }
 
 int SSL_shutdown(SSL *s)
