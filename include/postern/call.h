@@ -50,7 +50,7 @@ struct call_record_leg {
 	uint64_t sdp_shown;                /* mark of the description sent last */
 	union base_addr source;            /* where its messages come from / go to */
 	struct slice view, identity;       /* what the other leg was shown of the peer; hashes of its relay_if_changed headers, u32 each */
-	uint8_t offer_state, hold;         /* offer_state: 1 sdp_in was an offer; 2 requests of ours wait */
+	uint8_t offer_state, hold;         /* offer_state: 1 sdp_in was an offer; bits 2, 3: Supported without, with `replaces` */
 	uint32_t dirs;                     /* two bits a stream: lower half as the peer wants, upper half as it was shown */
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
 	uint8_t nstreams; struct call_record_stream stream[CALL_STREAMS];

@@ -169,6 +169,10 @@ void sipua_dialog_refresh_target(struct sipua_dialog *d, const struct wire_sip *
 void sipua_dialog_confirm(struct sipua_dialog *d);
 /** Requests of this dialog go to dest whatever route set and target say (peer behind a NAT); NULL: as usual again. An open connection of the peer still comes first. */
 void sipua_dialog_pin(struct sipua_dialog *d, const struct sipua_dest *dest);
+/** Its requests go to another user from now on; ops are compared by sipua_dialog_owner. */
+void sipua_dialog_bind(struct sipua_dialog *d, const struct sipua_dialog_ops *ops, void *arg);
+/** Did the peer's INVITE make it? */
+bool sipua_dialog_is_uas(const struct sipua_dialog *d);
 /** Is the peer's tag known, so that requests may be sent in the dialog? */
 bool sipua_dialog_has_peer(const struct sipua_dialog *d);
 /** The arg of the dialog with these identifiers and ops; NULL: there is none. */

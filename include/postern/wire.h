@@ -185,6 +185,8 @@ int wire_sip_max_forwards(const struct wire_sip *m);
 uint32_t wire_sip_allow(const struct wire_sip *m, bool *ret_has);
 /** Option tag in Supported / Require / Proxy-Require, without case. */
 bool wire_sip_supported(const struct wire_sip *m, const char *tag);
+/** Is there a Supported at all? */
+bool wire_sip_has_supported(const struct wire_sip *m);
 /** The tags of Require that are not in `known` (NULL-terminated), comma-joined; empty if none. Cut at the buffer. */
 struct slice wire_sip_unknown_required(const struct wire_sip *m, const char *const *known, char *buf, size_t size);
 

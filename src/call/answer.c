@@ -134,10 +134,17 @@ static void call_is_up(struct call *c)
 	base_count(COUNTER_CALLS_ANSWERED);
 }
 
+struct sipua_msg *call_answer_make(struct call_exchange *x, int status, const struct wire_sip *resp)
+{
+	call_is_up(x->call);
+	x->from->confirmed = true;
+	return response_for(x, status, resp, x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } :
+		(struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n });
+}
+
 static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 {
 	struct call *c = x->call;
-	struct slice sdp;
 	struct sipua_msg *msg;
 	int status = 0;
 
@@ -165,10 +172,7 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		answer_failed(x, status);
 		return;
 	}
-	call_is_up(c);
-	x->from->confirmed = true;
-	sdp = x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } : (struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n };
-	msg = response_for(x, wire_sip_status(resp), resp, sdp);
+	msg = call_answer_make(x, wire_sip_status(resp), resp);
 	/* the record first: an engine that dies behind the ACK leaves a call that its successor knows */
 	if (!msg || call_persist(c)) {
 		sipua_msg_free(msg);

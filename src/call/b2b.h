@@ -59,6 +59,7 @@ struct call_leg {
 	uint32_t allow;                /* methods of the peer's latest Allow */
 	bool allow_seen;
 	uint32_t allow_other[CALL_ALLOW_OTHER]; /* hashes of methods in it that we do not know; 0: none */
+	uint8_t replaces;              /* the peer's latest Supported: 0 none came, 1 without `replaces`, 2 with it */
 	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
 	const char *redirect_user;     /* user of the Request-URI, as a 3xx said; NULL: as it came */
 	bool no_reliable;              /* our INVITE must not ask for reliable responses */
@@ -104,6 +105,7 @@ struct call_exchange {
 /** A target that was tried, for the CDR. */
 struct call_try { const char *uri, *trunk; int status; int64_t start_ms; const char *why; union base_addr addr; };
 struct call_hunt;
+struct call_replace;
 
 struct call {
 	struct call_engine *eng;
@@ -114,6 +116,7 @@ struct call {
 	enum call_state state;
 	struct call_leg leg[2];
 	struct call_exchange *x;       /* the offer/answer in progress, or NULL */
+	struct call_replace *replace;  /* another party takes a leg's place and waits for the other leg's answer, or NULL */
 	struct list_node others;       /* exchanges without offer/answer */
 	unsigned nothers;
 	char *from, *to, *route;       /* as shown */
@@ -145,6 +148,7 @@ struct call_engine {
 	struct peer_plane *plane;
 	struct list_node calls;
 	unsigned ncalls;
+	struct list_node leavers;      /* dialogs whose place another took: their BYE is open */
 	struct list_node aparts;       /* requests and subscriptions outside of calls */
 	unsigned naparts;
 	uint64_t serial;
@@ -197,6 +201,10 @@ extern const struct sipua_cli_ops call_invite_cli_ops;
 int call_setup_invite(struct call_exchange *x);
 int call_setup_again(struct call_exchange *x); /* the same to the same target, in the same dialog with the next CSeq: its 422 was understood */
 const struct media_profile_conf *call_setup_media(const struct call *c, const struct peer_trunk *t);
+
+/* answer.c */
+/** The call is up: the caller's 2xx, with what of resp (NULL: nothing) may cross. It is sent by call_reliable_final when the record is written. NULL: no memory. */
+struct sipua_msg *call_answer_make(struct call_exchange *x, int status, const struct wire_sip *resp);
 
 /* hunt.c */
 int call_hunt_new(struct call *c, const struct peer_dest *d);

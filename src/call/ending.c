@@ -113,11 +113,13 @@ static void cancel_open(struct call_exchange *x, const struct wire_sip *why)
 
 void call_end(struct call *c, const char *cause, const char *by, int status, const struct call_leg *told, const struct wire_sip *why)
 {
-	struct call_exchange *x = c->x;
+	struct call_exchange *x;
 	unsigned i;
 
 	if (c->state == CALL_ENDING)
 		return;
+	call_replace_abort(c, 487);
+	x = c->x;
 	loop_timer_stop(&c->no_answer);
 	call_hunt_end(c);
 	if (c->status < 200 || (x && x->initial && x->srv && sipua_srv_status(x->srv) < 200))

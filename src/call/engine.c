@@ -59,6 +59,10 @@ void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 		strip(l);
 		allow_others(l, sip);
 	}
+	if (wire_sip_supported(sip, "replaces"))
+		l->replaces = 2;
+	else if (wire_sip_has_supported(sip))
+		l->replaces = 1;
 }
 
 bool call_leg_allows(const struct call_leg *l, struct slice method)
@@ -113,6 +117,7 @@ static void call_destroy(void *obj)
 
 	loop_timer_stop(&c->no_answer);
 	call_hunt_end(c);
+	call_replace_drop(c);
 	call_exchange_free(c->x);
 	while ((n = c->others.next) != &c->others)
 		call_exchange_free(container_of(n, struct call_exchange, node));
@@ -260,6 +265,7 @@ static void engine_destroy(void *obj)
 	while (e->calls.next && (n = e->calls.next) != &e->calls)
 		call_free(container_of(n, struct call, node));
 	call_apart_end(e);
+	call_replace_end(e);
 	call_store_close(e->store);
 	call_store_close(e->secrets);
 	peer_plane_free(e->plane);
@@ -287,6 +293,7 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 	set_max_calls(e); /* a revision since the start may allow less */
 	list_init(&e->calls);
 	list_init(&e->aparts);
+	list_init(&e->leavers);
 	e->cps_at = e->quiet_since = base_mono_now();
 	e->cps_tokens = (double)peer_system(p->peers)->max_cps;
 	err = peer_plane_new(&(struct peer_plane_params){ .loop = p->loop, .live = p->live, .live_bytes = p->live_bytes, .peers = p->peers,

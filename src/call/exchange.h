@@ -9,7 +9,11 @@
 struct call_engine;
 struct call_exchange;
 struct call_leg;
+struct call;
 struct call_reliable;
+struct peer_dest;
+struct peer_trunk;
+struct sipua_in;
 struct call_text;
 struct sipua_msg;
 struct sipua_srv;
@@ -35,11 +39,24 @@ void call_reliable_restart(struct call_exchange *x);
 void call_reliable_free(struct call_reliable *r);
 
 /* transfer.c */
-/** 0, or the status that refuses a request whose Replaces names no dialog of ours. */
-int call_transfer_check(struct call_engine *e, const struct wire_sip *sip);
+/** What the Replaces of an INVITE names: a leg of ours, or a dialog that a leg's peer has with us; both NULL: there is none. */
+struct call_aim { struct call_leg *leg, *far; bool early_only; };
+/** 0, or the status that refuses it (RFC 3891 section 3). */
+int call_transfer_aim(struct call_engine *e, const struct wire_sip *sip, struct call_aim *ret);
+/** Is it a dialog of the far end that is left to it, as this INVITE goes there and its owner can do it? Else its leg is to be taken here. */
+bool call_transfer_passes(struct call_engine *e, const struct call_aim *aim, const struct peer_dest *dest);
 /** Replaces and Refer-To as that leg's peer must read them. */
 int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
 int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
+/* replace.c */
+/** An INVITE with Replaces that names this leg, from that trunk: its sender takes the place of the leg's peer, or is refused. in is consumed. */
+void call_replace(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from, struct call_leg *leg, bool early_only);
+/** The call ends while one waits: it is refused with this status, and who sat there before has his place again. */
+void call_replace_abort(struct call *c, int status);
+/** Memory alone. */
+void call_replace_drop(struct call *c);
+void call_replace_end(struct call_engine *e);
 
 /* exchange.c */
 /** Does an exchange keep this leg from another offer? 0; 491 ours is pending; 500 its own is; 1: only from one of ours, an ACK or answer is due. */

@@ -87,12 +87,28 @@ static bool front_timer(struct call_engine *e, struct sipua_in *in, const struct
 	return true;
 }
 
+/** The leg that an INVITE with Replaces is to take, or NULL: it is a call like any other. */
+static struct call_leg *leg_to_take(struct call_engine *e, const struct sipua_in *in, const struct peer_trunk *trunk, const struct call_aim *aim)
+{
+	struct peer_dest dest;
+	struct peer_view v;
+
+	if (!aim->far)
+		return aim->leg;
+	call_view_fill(&v, sipua_in_sip(in), sipua_in_path(in));
+	return !call_front_route(e, in, trunk, &v, &dest) && call_transfer_passes(e, aim, &dest) ? NULL : call_other(aim->far);
+}
+
 static void front_invite(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *trunk)
 {
-	int status = call_transfer_check(e, sipua_in_sip(in));
+	struct call_aim aim;
+	int status = call_transfer_aim(e, sipua_in_sip(in), &aim);
+	struct call_leg *take = status ? NULL : leg_to_take(e, in, trunk, &aim);
 
 	if (sipua_in_is_merged(in))
 		refuse(in, 482, NULL, COUNTER_REJECT_MERGED);
+	else if (take)
+		call_replace(e, in, trunk, take, aim.early_only);
 	else if (e->draining)
 		refuse_busy(in, "30", COUNTER_REJECT_DRAIN);
 	else if (e->ncalls >= e->p.max_calls)

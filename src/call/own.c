@@ -126,7 +126,7 @@ static void own_done(struct call_exchange *x, const struct wire_sip *sip)
 /** Role-based: the owner of the Call-ID waits longer (RFC 3261 section 14.1). */
 static int64_t back_off(const struct call_leg *leg)
 {
-	bool owner = leg == &leg->call->leg[1];
+	bool owner = !sipua_dialog_is_uas(leg->dialog);
 
 	return owner ? 2100 + 10 * (int64_t)base_random_below(191) : 10 * (int64_t)base_random_below(201);
 }

@@ -57,7 +57,7 @@ static void policy_print(const struct call_leg *l, struct call_record_leg *r)
 
 	r->view = text_of(&l->view);
 	r->identity = (struct slice){ (const char *)l->identity, sizeof l->identity };
-	r->offer_state = l->was_offer;
+	r->offer_state = (uint8_t)(l->was_offer | l->replaces << 2);
 	for (i = 0; i < CALL_STREAMS; i++)
 		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
 	r->timer_role = (uint8_t)l->timer.role;
@@ -72,6 +72,7 @@ static int policy_restore(struct call_leg *l, const struct call_record_leg *r)
 	if (r->identity.n == sizeof l->identity)
 		memcpy(l->identity, r->identity.p, sizeof l->identity);
 	l->was_offer = r->offer_state & 1;
+	l->replaces = r->offer_state >> 2 & 3;
 	for (i = 0; i < CALL_STREAMS; i++) {
 		l->want_dir[i] = r->dirs >> (2 * i) & 3;
 		l->shown_dir[i] = r->dirs >> (2 * i + 16) & 3;
@@ -110,7 +111,7 @@ static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 	r->confirmed = l->confirmed;
 	r->listener = (uint16_t)l->listener;
 	r->transport = l->transport;
-	r->uas = l == &l->call->leg[0];
+	r->uas = l->dialog ? sipua_dialog_is_uas(l->dialog) : l == &l->call->leg[0];
 	r->source = d.dest.addr.sa.sa_family ? d.dest.addr : l->source;
 	r->tls_name = slice_str(d.dest.tls_name);
 	r->tls = slice_str(d.dest.tls ? l->trunk->conf->tls : NULL);
@@ -127,6 +128,8 @@ int call_persist(struct call *c)
 	unsigned i;
 	int err = 0;
 
+	if (c->replace)
+		return 0; /* until it is settled who sits there the record says what was */
 	memcpy(r.id, c->id, sizeof r.id);
 	r.decisions = call_decisions_print(c, decisions, sizeof decisions);
 	for (i = 0; i < 2; i++)

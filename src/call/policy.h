@@ -93,6 +93,10 @@ int call_shown_all(struct call_leg *leg);
 void call_shown_reset(struct call_leg *offerer, struct call_leg *answerer);
 /** Can this change of formats be answered here: may the other side go on sending what it sends? */
 bool call_shown_can_codec(const struct call_leg *leg, const struct wire_sdp *now, const struct call_change *ch);
+/** Somebody else speaks on this leg, and offers `now`: may the other leg go on as it is? shown: directions that it was shown of the one before. */
+bool call_shown_fits(const struct call_leg *leg, const struct wire_sdp *now, const uint8_t *shown);
+/** Offer of ours to that leg's peer: all that somebody else offers; lines of the session that he does not have stand with port 0. */
+int call_shown_join(const struct call_leg *to, const struct wire_sdp *now, struct slice *ret);
 /** Streams that came back, and that the other leg never lost, are no new ones. @return how many */
 unsigned call_shown_rejoined(const struct call_leg *leg, const struct wire_sdp *now, struct call_change *ch);
 

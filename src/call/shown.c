@@ -258,7 +258,7 @@ int call_shown_answer(const struct call_leg *leg, const struct wire_sdp *was, co
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
 	const struct wire_sdp *base = parsed_of(&leg->sdp_out, &doc_base), *alt = parsed_of(&other->sdp_in, &doc_alt);
-	struct text t = begin(base);
+	struct text t = begin(base->nmedia ? base : alt);
 	unsigned live = put_answer(&t, base, alt, leg->was_offer ? NULL : was, now, other->shown_dir);
 
 	return live || !live_lines(now) ? end(&t, ret) : 488;
@@ -352,23 +352,62 @@ void call_shown_reset(struct call_leg *offerer, struct call_leg *answerer)
 	call_shown_all(answerer);
 }
 
+/** May the other leg's peer go on sending all that it may send on line i? */
+static bool formats_fit(const struct wire_sdp *in, const struct wire_sdp *out, const struct wire_sdp *now, unsigned i)
+{
+	struct slice rest = out->media[i].formats, f;
+
+	while (call_format_next(&rest, &f))
+		if (call_format_same(out, i, in, i, f) && !call_format_same(in, i, now, i, f))
+			return false;
+	return true;
+}
+
 bool call_shown_can_codec(const struct call_leg *leg, const struct wire_sdp *now, const struct call_change *ch)
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
 	const struct wire_sdp *in = parsed_of(&other->sdp_in, &doc_base), *out = parsed_of(&other->sdp_out, &doc_alt);
 	unsigned i;
 
-	for (i = 0; i < now->nmedia; i++) {
-		struct slice rest, f;
+	for (i = 0; i < now->nmedia; i++)
+		if (ch->line[i] & 1u << CALL_CODEC && i < in->nmedia && i < out->nmedia && !formats_fit(in, out, now, i))
+			return false;
+	return true;
+}
 
-		if (!(ch->line[i] & 1u << CALL_CODEC) || i >= in->nmedia || i >= out->nmedia)
-			continue;
-		rest = out->media[i].formats;
-		while (call_format_next(&rest, &f))
-			if (call_format_same(out, i, in, i, f) && !call_format_same(in, i, now, i, f))
-				return false;
+bool call_shown_fits(const struct call_leg *leg, const struct wire_sdp *now, const uint8_t *shown)
+{
+	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
+	const struct wire_sdp *in = parsed_of(&other->sdp_in, &doc_base), *out = parsed_of(&other->sdp_out, &doc_alt);
+	unsigned i;
+
+	for (i = 0; i < WIRE_SDP_MEDIA; i++) {
+		bool live = i < in->nmedia && i < out->nmedia && in->media[i].port && out->media[i].port;
+
+		if (live != (i < now->nmedia && now->media[i].port))
+			return false;
+		if (live && (!slice_eq_nocase(in->media[i].kind, now->media[i].kind) || dir_at(shown, i, WIRE_SENDRECV) != (int)wire_sdp_direction(now, &now->media[i]) ||
+			!formats_fit(in, out, now, i)))
+			return false;
 	}
 	return true;
+}
+
+int call_shown_join(const struct call_leg *to, const struct wire_sdp *now, struct slice *ret)
+{
+	const struct wire_sdp *ours = parsed_of(&to->sdp_out, &doc_base);
+	struct text t = begin(now);
+	unsigned i;
+
+	for (i = 0; i < now->nmedia; i++) {
+		struct line l = { now, now, { NULL, NULL }, NULL, (int)wire_sdp_direction(now, &now->media[i]) };
+
+		if (!put_media(&t, &l, i))
+			put_dead(&t, &now->media[i]);
+	}
+	for (; i < ours->nmedia; i++)
+		put_dead(&t, &ours->media[i]);
+	return end(&t, ret);
 }
 
 unsigned call_shown_rejoined(const struct call_leg *leg, const struct wire_sdp *now, struct call_change *ch)

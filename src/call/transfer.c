@@ -77,14 +77,52 @@ static int replaces_cross(struct call_engine *e, struct slice v, struct text *t)
 	return t->cut ? ERR_FULL : 0;
 }
 
-int call_transfer_check(struct call_engine *e, const struct wire_sip *sip)
+/** RFC 3891 section 3: one Replaces, and no Join beside it. */
+static bool is_single(const struct wire_sip *sip, struct slice v)
 {
-	char buf[REPLACES_MAX], out[REPLACES_MAX];
-	struct text t = text_on(out, sizeof out);
-	struct slice v = wire_sip_header(sip, "Replaces", buf, sizeof buf);
-	int err = v.p ? replaces_cross(e, v, &t) : 0;
+	struct wire_headers it;
+	struct wire_header h;
+	unsigned n = 0;
 
-	return !err ? 0 : err == ERR_PROTO ? 400 : 481;
+	wire_sip_headers(sip, &it);
+	while (wire_headers_next(&it, &h))
+		n += slice_eq_nocase(h.name, SLICE("Replaces")) || slice_eq_nocase(h.name, SLICE("Join"));
+	return n == 1 && !memchr(v.p, ',', v.n);
+}
+
+int call_transfer_aim(struct call_engine *e, const struct wire_sip *sip, struct call_aim *ret)
+{
+	char buf[REPLACES_MAX];
+	struct slice v = wire_sip_header(sip, "Replaces", buf, sizeof buf);
+	struct replaces r;
+
+	*ret = (struct call_aim){ .leg = NULL };
+	if (!v.p)
+		return 0;
+	if (!is_single(sip, v) || replaces_read(v, &r))
+		return 400;
+	ret->early_only = r.early;
+	ret->leg = sipua_dialog_owner(e->ua, &call_dialog_ops, r.call_id, r.to_tag, r.from_tag);
+	if (!ret->leg)
+		ret->far = sipua_dialog_owner(e->ua, &call_dialog_ops, r.call_id, r.from_tag, r.to_tag);
+	return ret->leg || ret->far ? 0 : 481;
+}
+
+bool call_transfer_passes(struct call_engine *e, const struct call_aim *aim, const struct peer_dest *dest)
+{
+	static struct peer_plan plan;
+	const char *owner = aim->far->trunk->conf->id;
+	unsigned i;
+
+	if (aim->far->replaces == 1)
+		return false; /* its owner says that it cannot */
+	if (dest->trunk)
+		return !strcmp(dest->trunk->conf->id, owner);
+	peer_plan(e->plane, dest, &plan);
+	for (i = 0; i < plan.n; i++)
+		if (!strcmp(plan.way[i].trunk->conf->id, owner))
+			return true;
+	return false;
 }
 
 int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to)

@@ -336,6 +336,17 @@ void sipua_dialog_set_udp_max(struct sipua_dialog *d, unsigned bytes)
 	d->udp_max = bytes;
 }
 
+void sipua_dialog_bind(struct sipua_dialog *d, const struct sipua_dialog_ops *ops, void *arg)
+{
+	d->ops = ops;
+	d->arg = arg;
+}
+
+bool sipua_dialog_is_uas(const struct sipua_dialog *d)
+{
+	return d->uas;
+}
+
 bool sipua_dialog_has_peer(const struct sipua_dialog *d)
 {
 	return d->remote->a_tag != NULL;

@@ -170,6 +170,11 @@ bool wire_sip_supported(const struct wire_sip *m, const char *tag)
 	return list_has(s->sip_supported, t) || list_has(s->sip_require, t) || list_has(s->sip_proxy_require, t);
 }
 
+bool wire_sip_has_supported(const struct wire_sip *m)
+{
+	return sip_of(m)->sip_supported != NULL;
+}
+
 static bool known_tag(const char *tag, const char *const *known)
 {
 	for (; *known; known++)
