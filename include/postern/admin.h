@@ -39,7 +39,7 @@ struct admin_params {
 	struct slice tls_cert, tls_key;    /* PEM; empty: plain */
 	const char *token_hash;            /* of the admin token: keys_token_hash */
 	const struct loop_shm *calls, *streams, *admin_mem; /* read-only but admin_mem */
-	struct base_ring *records;
+	struct base_ring *records, *events; /* events: NULL: none */
 	int engine_fd;                     /* channel to the engine; taken over, -1: none */
 	/** The supervisor's word: status of the house. */
 	void (*health)(void *arg, const char **ret_status, const struct admin_process **ret, size_t *ret_n);

@@ -191,6 +191,16 @@ extern uint64_t *base_counters;
 static inline void base_count_n(enum base_counter id, uint64_t n) { __atomic_fetch_add(&base_counters[id], n, __ATOMIC_RELAXED); }
 static inline void base_count(enum base_counter id) { base_count_n(id, 1); }
 
+/* ---- events: rows in events.def ---- */
+enum base_event {
+#define EVENT(id, class_, type_, text_) EVENT_##id,
+#include "postern/events.def"
+#undef EVENT
+	EVENT_COUNT
+};
+struct base_event_row { const char *class_name, *type, *text; };
+const struct base_event_row *base_event_row(enum base_event id);
+
 /* ---- ring: records of any length from one producer to one consumer, in memory that both map ---- */
 struct base_ring;
 /**

@@ -129,6 +129,9 @@ void call_engine_drain(struct call_engine *e, int64_t seconds, void (*done)(void
 /** Take new calls again. */
 void call_engine_undrain(struct call_engine *e);
 void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen); /* media tells */
+/** Media heard a telephone-event of that slot's peer, or that its peer is silent while the other side is heard. */
+void call_engine_digit(struct call_engine *e, uint32_t slot, uint32_t gen, unsigned event, unsigned ms);
+void call_engine_one_way(struct call_engine *e, uint32_t slot, uint32_t gen);
 /** Trunks and targets as they live; borrowed. */
 struct peer_plane *call_engine_plane(struct call_engine *e);
 unsigned call_engine_count(const struct call_engine *e);

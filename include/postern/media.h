@@ -54,6 +54,7 @@ enum media_flag {
 	MEDIA_MUX     = 4,   /* RTCP on the RTP port */
 	MEDIA_STRICT  = 8,   /* latch: signalled address alone */
 	MEDIA_WATCH   = 16,  /* inactivity counts on this slot */
+	MEDIA_EVENTS_END = 64, /* telephone-events are told alone: the peer has none */
 	MEDIA_RAW     = 32   /* udptl: datagrams without RTP checks */
 };
 #define MEDIA_PTS 16
@@ -69,6 +70,11 @@ struct media_want {
 	uint8_t suite[2];              /* enum keys_suite: of what is received, of what is sent; 0: plain. Their keys: struct media_key */
 	uint8_t npt;                   /* payload types of what is received that the peer's side knows by other numbers */
 	struct { uint8_t from, to; } pt[MEDIA_PTS];
+	uint32_t events;               /* bit n: payload type 96 + n of what is received is telephone-event: its digits are told */
+	/* a digit to be sent to the peer as telephone-event, once for each serial; 0: none yet */
+	struct { uint32_t serial; uint16_t ms; uint8_t event, pad; } digit;
+	uint32_t digit_hz;             /* of telephone-event as the peer knows it; 0: it takes none */
+	uint8_t digit_pt;
 };
 /** Master key and salt of media_want.suite[0] (received) and [1] (sent). */
 struct media_key { uint8_t key[46]; };
@@ -82,6 +88,10 @@ struct media_client_params {
 	const struct media_map_entry *map; uint32_t nmap;
 	/** No RTP or RTCP from this side for its inactivity_s. Once per silence. */
 	void (*inactive)(void *arg, struct media_ref r);
+	/** This side sent a telephone-event (RFC 4733 section 3.2) of that length. */
+	void (*digit)(void *arg, struct media_ref r, unsigned event, unsigned ms);
+	/** This side is silent though it may send, while the other one is heard. Once per stream. */
+	void (*one_way)(void *arg, struct media_ref r);
 	void *arg;
 };
 int media_client_new(const struct media_client_params *p, struct media_client **ret);

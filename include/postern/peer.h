@@ -26,6 +26,7 @@ struct peer_system_conf {
 	struct { const char *address; int64_t port; const char *tls; bool metrics_open; } api;
 	struct { struct peer_list servers; int64_t timeout; } dns;
 	struct { int64_t bytes; } trace;
+	bool mask_dtmf;
 	struct { int64_t message_bytes, connections, connections_per_source, handshake_seconds, idle_seconds, source_rate; } caps;
 	struct { int64_t workers; int gather; } media_process;     /* gather: 0 auto, 1 off */
 	struct peer_common common;

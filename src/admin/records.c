@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CDRs from the ring into the database: looked for every DRAIN_MS, one transaction a batch, consumed after its commit (docs/design/0001-house.md).
- * Where the database fails they stay in the ring and are tried again.
+ * Where the database fails they stay in the ring and are tried again. Events are drained beside them and logged.
  */
 #include "admin/admin.h"
 #include "postern/store.h"
@@ -44,11 +44,25 @@ void admin_records_drain(struct admin *a)
 		;
 }
 
+static void events_drain(struct admin *a)
+{
+	struct slice json;
+	uint64_t pos;
+
+	if (!a->p.events)
+		return;
+	pos = base_ring_pos(a->p.events);
+	for (int n = 0; n < BATCH && base_ring_peek(a->p.events, &pos, &json); n++)
+		base_log(BASE_INFO, "event", "%.*s", (int)json.n, json.p);
+	base_ring_consume(a->p.events, pos);
+}
+
 static void tick(void *arg)
 {
 	struct admin *a = arg;
 
 	admin_records_drain(a);
+	events_drain(a);
 	loop_timer_start(a->p.loop, &a->drain, DRAIN_MS, tick, a);
 }
 

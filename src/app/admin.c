@@ -21,7 +21,7 @@
 static struct admin_role {
 	struct store *store;
 	struct admin *admin;
-	struct base_ring *records;
+	struct base_ring *records, *events;
 	struct keys_pem tls;               /* of the API, as it was started; borrowed from r->now */
 	struct loop_timer restart;
 	int sent;                          /* blob that may still be in the queue to the supervisor */
@@ -77,7 +77,7 @@ static int start(struct role *r)
 		.loop = r->loop, .store = ar.store,
 		.http_fd = fcntl(r->http, F_DUPFD_CLOEXEC, 3), .ctl_fd = fcntl(r->control, F_DUPFD_CLOEXEC, 3),
 		.tls_cert = ar.tls.certificate, .tls_key = ar.tls.key, .token_hash = r->token_hash,
-		.calls = &r->calls, .streams = &r->streams, .admin_mem = &r->admin, .records = ar.records,
+		.calls = &r->calls, .streams = &r->streams, .admin_mem = &r->admin, .records = ar.records, .events = ar.events,
 		.engine_fd = fcntl(ar.chan, F_DUPFD_CLOEXEC, 3), .health = health, .apply = apply, .arg = r,
 	}, &ar.admin);
 	return err ? err : admin_set_revision(ar.admin, r->now.bundle->revision, r->now.bundle->document);
@@ -230,16 +230,23 @@ static int tell_newest(struct role *r)
 	return 0;
 }
 
-static int admin_go(struct role *r)
+static int take_ring(struct loop_shm *m, const char *name, struct base_ring **ret)
 {
 	size_t n;
-	void *ring = app_role_region(&r->records, REGION_RING, &n);
-	int err = base_ring_open(ring, n, &ar.records);
+	void *ring = app_role_region(m, REGION_RING, &n);
+	int err = base_ring_open(ring, n, ret);
 
-	if (err == ERR_TORN) {
-		base_log(BASE_WARN, "admin", "the ring of records was damaged and is empty now");
-		err = 0;
-	}
+	if (err == ERR_TORN)
+		base_log(BASE_WARN, "admin", "the ring of %s was damaged and is empty now", name);
+	return err == ERR_TORN ? 0 : err;
+}
+
+static int admin_go(struct role *r)
+{
+	int err = take_ring(&r->records, "records", &ar.records);
+
+	if (!err)
+		err = take_ring(&r->events, "events", &ar.events);
 	ar.chan = app_role_take_chan(r, APP_FD_CHAN_ENGINE);
 	if (!err)
 		err = store_open(APP_LOAD_DATABASE, &ar.store);

@@ -238,11 +238,23 @@ static void on_inactive(void *arg, struct media_ref ref)
 		call_engine_inactive(engine.calls, ref.slot, ref.gen);
 }
 
+static void on_digit(void *arg, struct media_ref ref, unsigned event, unsigned ms)
+{
+	if (engine.calls)
+		call_engine_digit(engine.calls, ref.slot, ref.gen, event, ms);
+}
+
+static void on_one_way(void *arg, struct media_ref ref)
+{
+	if (engine.calls)
+		call_engine_one_way(engine.calls, ref.slot, ref.gen);
+}
+
 static int start_media(struct role *r)
 {
 	return media_client_new(&(struct media_client_params){
 		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_MEDIA), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
-		.inactive = on_inactive,
+		.inactive = on_inactive, .digit = on_digit, .one_way = on_one_way,
 	}, &engine.media);
 }
 

@@ -26,6 +26,7 @@ struct call_stream {
 	struct media_ref ref;
 	union base_addr addr;          /* our RTP address on this leg */
 	bool mux;                      /* RTCP on the RTP port, agreed */
+	struct { uint32_t serial; uint16_t ms; uint8_t event; } digit; /* that its peer sent, as the other side hears it */
 };
 
 struct call_leg {
@@ -46,6 +47,7 @@ struct call_leg {
 	bool was_offer;                /* sdp_in was an offer */
 	uint32_t identity[CALL_IDENTITIES]; /* hash of the last value of each header of relay_if_changed; 0: none seen */
 	struct call_timer timer;
+	struct call_digits *digits;    /* that wait; NULL: never any */
 	bool answered_once;            /* an INVITE of this dialog was answered: a timer is not begun by a later request that names none */
 	bool update_refused;           /* 405, 501 or 504 to an UPDATE of ours */
 	struct call_text goal;         /* `view` as it is to become, and its directions: a request of ours on the other leg is on its way, or waits */

@@ -13,6 +13,7 @@ struct call_leg;
 struct call_text;
 struct peer_trunk;
 struct sipua_msg;
+struct sipua_srv;
 
 /* sdp.c: results of *_for lie in a scratch buffer until the next call of this file */
 int call_sdp_check(struct slice body);  /* 0, or a SIP status that refuses it */
@@ -90,5 +91,31 @@ int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg);
 int call_headers_body(struct sipua_msg *msg, const struct wire_sip *sip);
 /** Value of one header with our host in it, by the table; false: it does not cross. For fragments of messages. */
 bool call_headers_hide(struct text *t, struct slice name, struct slice value, struct slice host);
+
+/* telephone.c: telephone-event in descriptions */
+bool call_telephone_by_info(const struct call_leg *l);
+/** Does the leg's profile say `rfc4733`? */
+bool call_telephone_only(const struct call_leg *l);
+/** Its payload type on line m, that of this clock first; -1: none. */
+int call_telephone_pt(const struct wire_sdp *s, unsigned m, uint32_t clock_hz, uint32_t *ret_hz);
+/** Hide it from, or add it to what leg `to` is shown on line m of s. offer: what its peer offered, NULL: we offer. room: for formats, attrs: lines of ours. */
+void call_telephone_place(struct call_leg *to, struct wire_sdp *s, unsigned m, const struct wire_sdp *offer, uint32_t clock_hz, struct text *room,
+	struct text *attrs);
+/** What of it the leg's slot hears, and the digit that it sends. in, other: both sdp_in, parsed. */
+void call_telephone_want(const struct call_leg *l, const struct wire_sdp *in, const struct wire_sdp *other, unsigned m, struct media_want *w);
+
+/* digits.c */
+/** An INFO with a digit that ends here: true, srv is consumed. False: it crosses as it is. */
+bool call_digits_info(struct call_leg *leg, struct sipua_srv *srv);
+/** This leg's peer sent a telephone-event. */
+void call_digits_heard(struct call_leg *leg, unsigned event, unsigned ms);
+/** Digit of a body of application/dtmf-relay or application/dtmf as its event, and how long it lasts. -1: none can be read. Pure. */
+int call_digits_parse(struct slice body, unsigned *ret_ms);
+/** Forget those that wait. */
+void call_digits_free(struct call_leg *leg);
+
+/* events.c */
+/** A row of events.def about this leg; name and value: a further field, plain text, or NULL. */
+void call_event(const struct call_leg *l, enum base_event id, const char *name, const char *value);
 
 #endif

@@ -125,6 +125,7 @@ static void call_destroy(void *obj)
 		loop_timer_stop(&c->leg[i].bye_timer);
 		call_own_stop(&c->leg[i]);
 		call_timer_stop(&c->leg[i]);
+		call_digits_free(&c->leg[i]);
 		call_text_clear(&c->leg[i].view);
 		call_text_clear(&c->leg[i].goal);
 		sipua_cli_free(c->leg[i].bye);
@@ -356,29 +357,54 @@ int call_engine_end(struct call_engine *e, const char *id, const char *why)
 	return ERR_NOTFOUND;
 }
 
-static bool has_slot(const struct call *c, uint32_t slot, uint32_t gen)
+static bool has_slot(const struct call_leg *l, uint32_t slot, uint32_t gen)
 {
-	unsigned k, i;
+	unsigned i;
 
-	for (k = 0; k < 2; k++)
-		for (i = 0; i < c->leg[k].nstreams; i++)
-			if (c->leg[k].stream[i].ref.slot == slot && c->leg[k].stream[i].ref.gen == gen)
-				return true;
+	for (i = 0; i < l->nstreams; i++)
+		if (l->stream[i].ref.slot == slot && l->stream[i].ref.gen == gen)
+			return true;
 	return false;
 }
 
-void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen)
+/* The leg of a live call that has this slot, NULL: none. Silences and digits are rare: calls are looked through. */
+static struct call_leg *leg_at(struct call_engine *e, uint32_t slot, uint32_t gen)
 {
 	struct list_node *n;
+	unsigned k;
 
 	for (n = e->calls.next; n != &e->calls; n = n->next) {
 		struct call *c = container_of(n, struct call, node);
 
-		if (c->state != CALL_ENDING && has_slot(c, slot, gen)) {
-			call_end(c, "inactivity", "postern", 408, NULL, NULL);
-			return;
-		}
+		for (k = 0; c->state != CALL_ENDING && k < 2; k++)
+			if (has_slot(&c->leg[k], slot, gen))
+				return &c->leg[k];
 	}
+	return NULL;
+}
+
+void call_engine_inactive(struct call_engine *e, uint32_t slot, uint32_t gen)
+{
+	struct call_leg *l = leg_at(e, slot, gen);
+
+	if (l)
+		call_end(l->call, "inactivity", "postern", 408, NULL, NULL);
+}
+
+void call_engine_digit(struct call_engine *e, uint32_t slot, uint32_t gen, unsigned event, unsigned ms)
+{
+	struct call_leg *l = leg_at(e, slot, gen);
+
+	if (l)
+		call_digits_heard(l, event, ms);
+}
+
+void call_engine_one_way(struct call_engine *e, uint32_t slot, uint32_t gen)
+{
+	struct call_leg *l = leg_at(e, slot, gen);
+
+	if (l)
+		call_event(l, EVENT_ONE_WAY, NULL, NULL);
 }
 
 struct peer_plane *call_engine_plane(struct call_engine *e) { return e->plane; }

@@ -138,9 +138,12 @@ void call_relay_request(struct call_leg *leg, struct sipua_srv *srv)
 {
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	struct call_leg *to = call_other(leg);
-	struct call_exchange *x = call_exchange_new(leg, to, srv, wire_sip_method(sip));
+	struct call_exchange *x;
 	int status;
 
+	if (call_digits_info(leg, srv))
+		return;
+	x = call_exchange_new(leg, to, srv, wire_sip_method(sip));
 	if (!x) {
 		sipua_srv_reply(srv, 500, NULL);
 		sipua_srv_free(srv);

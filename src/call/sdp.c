@@ -240,12 +240,29 @@ static int place_make(struct call_leg *to, const struct wire_sdp *s, unsigned i,
 	return 0;
 }
 
+static uint32_t clock_of(const struct wire_sdp *s, int m);
+
+/** Keys and telephone-event of line i as `to` is shown them; keys: room for lines of ours, formats: for those that are listed. */
+static void rtp_place(struct call_leg *to, struct wire_sdp *s, unsigned i, const struct wire_sdp *offer, struct wire_sdp_place *p, char *keys, size_t size,
+	struct text *formats)
+{
+	struct text more;
+
+	call_crypto_place(to, &s->media[i], offer, i, p, keys, size);
+	more = text_on(keys + p->attrs.n, size - p->attrs.n);
+	call_telephone_place(to, s, i, offer, clock_of(s, (int)i), formats, &more);
+	if (!more.cut)
+		p->attrs = (struct slice){ keys, p->attrs.n + more.n };
+}
+
 static int make(struct call_leg *to, struct slice body, bool answer, bool check, struct slice *ret)
 {
-	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1024];
+	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1280], formats[CALL_STREAMS * 512];
+	struct text room = text_on(formats, sizeof formats);
 	struct wire_sdp_place place[WIRE_SDP_MEDIA] = { 0 };
 	const struct call_text *own = to->call->x ? (answer ? &to->call->x->offer_in : &to->sdp_in) : &to->sdp_in;
-	const struct wire_sdp *s = &parsed[0], *peer = NULL;
+	const struct wire_sdp *peer = NULL;
+	struct wire_sdp *s = &parsed[0];
 	unsigned i;
 	int status;
 
@@ -262,7 +279,7 @@ static int make(struct call_leg *to, struct slice body, bool answer, bool check,
 		if (status)
 			return status;
 		if (carry_of(&s->media[i]) == CARRY_RTP)
-			call_crypto_place(to, &s->media[i], answer ? peer : NULL, i, &place[i], keys[i], sizeof keys[i]);
+			rtp_place(to, s, i, answer ? peer : NULL, &place[i], keys[i], sizeof keys[i], &room);
 	}
 	return print(to, s, place, ret);
 }
@@ -331,6 +348,7 @@ static void want_set(const struct call_leg *l, unsigned i, const struct wire_sdp
 	w->pts[0] |= pts[0] | 1u << 13;
 	w->pts[1] |= pts[1];
 	call_renumber(l, in, other, i, w);
+	call_telephone_want(l, in, other, i, w);
 	if (dir & WIRE_SENDONLY && wire_sdp_direction(other, o) & WIRE_RECVONLY && l->media->inactivity) {
 		w->flags |= MEDIA_WATCH;
 		w->inactivity_s = (uint32_t)l->media->inactivity;

@@ -43,6 +43,8 @@ struct media_client {
 	bool hurry;                    /* something is to be sent at the turn's end */
 	struct loop_timer lazy;
 	void (*inactive)(void *arg, struct media_ref r);
+	void (*one_way)(void *arg, struct media_ref r);
+	void (*digit)(void *arg, struct media_ref r, unsigned event, unsigned ms);
 	void *arg;
 	uint8_t body[FLUSH_BYTES + MEDIA_CMD_MAX];
 };
@@ -171,7 +173,12 @@ static void resend(struct media_client *c)
 	flush(c);
 }
 
-static void client_silent(struct media_client *c, struct slice body)
+static bool ref_known(const struct media_client *c, struct media_ref ref)
+{
+	return ref.slot < c->nmap && c->cell[ref.slot].taken && c->cell[ref.slot].gen == ref.gen;
+}
+
+static void client_silent(struct media_client *c, struct slice body, void (*tell)(void *arg, struct media_ref r))
 {
 	struct reader r = reader_on(body.p, body.n);
 
@@ -181,8 +188,26 @@ static void client_silent(struct media_client *c, struct slice body)
 		ref.gen = rd_u32(&r);
 		if (r.bad)
 			break;
-		if (ref.slot < c->nmap && c->cell[ref.slot].taken && c->cell[ref.slot].gen == ref.gen && c->inactive)
-			c->inactive(c->arg, ref);
+		if (tell && ref_known(c, ref))
+			tell(c->arg, ref);
+	}
+}
+
+static void client_digits(struct media_client *c, struct slice body)
+{
+	struct reader r = reader_on(body.p, body.n);
+
+	while (r.p != r.end) {
+		struct media_ref ref = { .slot = rd_u32(&r) };
+		unsigned event, ms;
+
+		ref.gen = rd_u32(&r);
+		event = rd_u8(&r);
+		ms = rd_u16(&r);
+		if (r.bad)
+			break;
+		if (c->digit && ref_known(c, ref))
+			c->digit(c->arg, ref, event, ms);
 	}
 }
 
@@ -201,7 +226,13 @@ static void client_message(void *arg, struct loop_msg *m)
 		resend(c);
 		break;
 	case MEDIA_MSG_INACTIVE:
-		client_silent(c, m->body);
+		client_silent(c, m->body, c->inactive);
+		break;
+	case MEDIA_MSG_ONE_WAY:
+		client_silent(c, m->body, c->one_way);
+		break;
+	case MEDIA_MSG_DIGITS:
+		client_digits(c, m->body);
 		break;
 	default:
 		base_count(COUNTER_IPC_BAD);
@@ -246,6 +277,8 @@ int media_client_new(const struct media_client_params *p, struct media_client **
 	c->map = p->map;
 	c->nmap = p->nmap;
 	c->inactive = p->inactive;
+	c->one_way = p->one_way;
+	c->digit = p->digit;
 	c->arg = p->arg;
 	list_init(&c->unsent);
 	list_init(&c->sent);

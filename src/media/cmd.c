@@ -55,6 +55,26 @@ static void addr_parse(struct reader *r, union base_addr *ret)
 	}
 }
 
+static void digit_print(struct writer *w, const struct media_want *want)
+{
+	wr_u32(w, want->events);
+	wr_u32(w, want->digit_hz);
+	wr_u8(w, want->digit_pt);
+	wr_u32(w, want->digit.serial);
+	wr_u16(w, want->digit.ms);
+	wr_u8(w, want->digit.event);
+}
+
+static void digit_parse(struct reader *r, struct media_want *ret)
+{
+	ret->events = rd_u32(r);
+	ret->digit_hz = rd_u32(r);
+	ret->digit_pt = rd_u8(r) & 127;
+	ret->digit.serial = rd_u32(r);
+	ret->digit.ms = rd_u16(r);
+	ret->digit.event = rd_u8(r);
+}
+
 void media_cmd_print(struct writer *w, const struct media_cmd *c)
 {
 	wr_u64(w, c->seq);
@@ -73,6 +93,7 @@ void media_cmd_print(struct writer *w, const struct media_cmd *c)
 	wr_u64(w, c->want.pts[1]);
 	wr_u32(w, c->want.clock_hz);
 	wr_u32(w, c->want.rate_pps);
+	digit_print(w, &c->want);
 	wr_u8(w, c->want.npt);
 	for (int i = 0; i < c->want.npt; i++) {
 		wr_u8(w, c->want.pt[i].from);
@@ -126,6 +147,7 @@ bool media_cmd_next(struct reader *r, struct media_cmd *ret, bool *bad)
 		ret->want.pts[1] = rd_u64(r);
 		ret->want.clock_hz = rd_u32(r);
 		ret->want.rate_pps = rd_u32(r);
+		digit_parse(r, &ret->want);
 		srtp_parse(r, ret);
 	} else if (ret->op != MEDIA_OP_CLOSE) {
 		r->bad = true;

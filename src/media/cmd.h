@@ -9,7 +9,9 @@ enum media_msg_type {
 	MEDIA_MSG_COMMANDS = 1,        /* engine -> media: records as below, several */
 	MEDIA_MSG_ATTACH = 2,          /* engine -> media: a (new) client is there; silences are told anew */
 	MEDIA_MSG_HELLO = 3,           /* media -> engine: started; u64 applied: send again what is above */
-	MEDIA_MSG_INACTIVE = 4         /* media -> engine: {u32 slot, u32 gen} ... */
+	MEDIA_MSG_INACTIVE = 4,        /* media -> engine: {u32 slot, u32 gen} ... */
+	MEDIA_MSG_ONE_WAY = 5,         /* media -> engine: the same */
+	MEDIA_MSG_DIGITS = 6           /* media -> engine: {u32 slot, u32 gen, u8 event, u16 ms} ... */
 };
 enum media_op { MEDIA_OP_WANT = 1, MEDIA_OP_CLOSE = 2 };
 #define MEDIA_CMD_MAX 288              /* bytes of one record at most */

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "media/table.h"
@@ -19,6 +20,8 @@ struct media_proc {
 	struct loop *loop;
 	struct loop_chan *chan;
 	struct loop_timer scan;
+	int heard_fd;                  /* a worker has digits */
+	struct loop_fd *heard;
 	struct media_table *table;
 	struct media_header *header;
 	struct media_flow *flows;
@@ -39,26 +42,79 @@ static void proc_scan_arm(struct media_proc *m)
 		loop_timer_start(m->loop, &m->scan, SCAN_MS, proc_scan, m);
 }
 
+/* True: the engine has it, or will. */
+static bool proc_tell(struct media_proc *m, enum media_msg_type type, const struct media_ref *ref, uint32_t n)
+{
+	uint8_t body[TELL_MAX * 8];
+	struct writer w = writer_on(body, sizeof(body));
+
+	for (uint32_t i = 0; i < n; i++) {
+		wr_u32(&w, ref[i].slot);
+		wr_u32(&w, ref[i].gen);
+	}
+	return n && m->chan && !loop_chan_send(m->chan, type, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0);
+}
+
 static void proc_scan(void *arg)
 {
 	struct media_proc *m = arg;
 	struct media_ref silent[TELL_MAX];
-	uint8_t body[TELL_MAX * 8];
-	struct writer w = writer_on(body, sizeof(body));
-	uint32_t n = media_table_silent(m->table, base_mono_now().us, silent, TELL_MAX);
+	int64_t now_us = base_mono_now().us;
+	uint32_t n = media_table_one_way(m->table, now_us, silent, TELL_MAX);
 
-	base_count_n(COUNTER_MEDIA_ONE_WAY, media_table_one_way(m->table, base_mono_now().us));
-
-	for (uint32_t i = 0; i < n; i++) {
-		wr_u32(&w, silent[i].slot);
-		wr_u32(&w, silent[i].gen);
-	}
-	if (n && m->chan && !loop_chan_send(m->chan, MEDIA_MSG_INACTIVE, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0)) {
+	base_count_n(COUNTER_MEDIA_ONE_WAY, n);
+	proc_tell(m, MEDIA_MSG_ONE_WAY, silent, n);
+	n = media_table_silent(m->table, now_us, silent, TELL_MAX);
+	if (proc_tell(m, MEDIA_MSG_INACTIVE, silent, n)) {
 		for (uint32_t i = 0; i < n; i++)
 			media_table_told(m->table, silent[i]);
 		base_count_n(COUNTER_MEDIA_INACTIVE, n);
 	}
 	proc_scan_arm(m);
+}
+
+/* ---- digits ---- */
+
+/* Thread: a worker. */
+static void proc_heard(void *arg)
+{
+	struct media_proc *m = arg;
+	uint64_t one = 1;
+
+	if (write(m->heard_fd, &one, sizeof(one)) < 0)
+		return; /* full: it is awake */
+}
+
+static void proc_digits(void *arg)
+{
+	struct media_proc *m = arg;
+	struct media_heard heard[TELL_MAX];
+	uint8_t body[TELL_MAX * 11];
+	uint64_t told;
+
+	if (read(m->heard_fd, &told, sizeof(told)) < 0)
+		return;
+	for (unsigned k = 0; k < m->nworkers; k++) {
+		struct writer w = writer_on(body, sizeof(body));
+		unsigned n = media_worker_heard(m->worker[k], heard, TELL_MAX);
+
+		for (unsigned i = 0; i < n; i++) {
+			wr_u32(&w, heard[i].ref.slot);
+			wr_u32(&w, heard[i].ref.gen);
+			wr_u8(&w, heard[i].event);
+			wr_u16(&w, heard[i].ms);
+		}
+		base_count_n(COUNTER_MEDIA_DIGITS, n);
+		if (n && (!m->chan || loop_chan_send(m->chan, MEDIA_MSG_DIGITS, 0, (struct slice){ (char *)body, wr_len(&w) }, NULL, 0)))
+			base_count_n(COUNTER_MEDIA_DIGITS_CUT, n);
+	}
+}
+
+static void proc_digit_wanted(void *arg, uint32_t slot)
+{
+	struct media_proc *m = arg;
+
+	media_worker_poke(m->worker[slot % m->nworkers], slot);
 }
 
 static void proc_message(void *arg, struct loop_msg *msg)
@@ -96,6 +152,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 	err = media_table_new(m->header, slots, p->nmap, &m->table);
 	if (err)
 		return err;
+	media_table_on_digit(m->table, proc_digit_wanted, m);
 	MEDIA_SET(m->header->workers, m->nworkers);
 	MEDIA_ADD(m->header->starts, 1);
 	if (p->keys) {
@@ -114,7 +171,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 static int proc_workers(struct media_proc *m, const struct media_proc_params *p)
 {
 	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds,
-		.own = m->own, .keys = m->keys, .gather = p->gather };
+		.own = m->own, .keys = m->keys, .gather = p->gather, .heard = proc_heard, .arg = m };
 	struct media_header *h;
 	uint32_t n;
 	int err = media_slots_find(p->streams, &h, &wp.slots, &n);
@@ -135,7 +192,10 @@ int media_proc_start(const struct media_proc_params *p, struct media_proc **ret)
 		goto out;
 	m->loop = p->loop;
 	m->nworkers = p->workers < 1 ? 1 : p->workers > WORKERS_MAX ? WORKERS_MAX : p->workers;
-	err = proc_memory(m, p);
+	m->heard_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	err = m->heard_fd < 0 ? -errno : proc_memory(m, p);
+	if (!err)
+		err = loop_fd_add(p->loop, m->heard_fd, proc_digits, m, &m->heard);
 	if (!err)
 		err = proc_workers(m, p);
 	if (!err)
@@ -163,6 +223,9 @@ void media_proc_stop(struct media_proc *m)
 	loop_timer_stop(&m->scan);
 	for (unsigned i = 0; i < m->nworkers; i++)
 		media_worker_stop(m->worker[i]);
+	loop_fd_del(m->heard);
+	if (m->heard_fd >= 0)
+		close(m->heard_fd);
 	loop_chan_close(m->chan);
 	media_table_free(m->table);
 	media_own_free(m->own);

@@ -188,19 +188,24 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 		f->sr_us = 0;
 		f->bucket_us = 0;
 	}
-	if (f->gen != sw.gen || !sw.open)
+	if (f->gen != sw.gen || !sw.open) {
 		media_srtp_drop(f);
+		media_digits_drop(f);
+	}
 	f->gen = sw.gen;
 	f->open = sw.gen && sw.open;
 	if (!f->open)
 		return; /* the figures stay to be read */
-	if (first)
+	if (first) {
 		flow_restore(f);
+		media_digits_restore(r, f);
+	}
 	f->flags = w->flags;
 	f->pts[0] = w->pts[0];
 	f->pts[1] = w->pts[1];
 	f->any_pt = !(w->pts[0] | w->pts[1]);
 	f->pts[0] |= 1ull << PT_COMFORT_NOISE;
+	f->events = w->events;
 	f->clock_hz = w->clock_hz ? w->clock_hz : 8000;
 	f->rate_pps = w->rate_pps ? w->rate_pps : f->clock_hz == 90000 ? RATE_VIDEO_PPS : RATE_DEFAULT_PPS;
 	if (!first && memcmp(&f->remote_rtcp, &w->remote_rtcp, sizeof(f->remote_rtcp)))
@@ -211,6 +216,7 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 	peer_load(r, f, w->peer);
 	media_latch_signal(&f->latch, remote_usable(r, f, w) ? &w->remote : &nowhere, w->flags & MEDIA_STRICT, sw.since_us);
 	flow_aim(f);
+	media_digits_start(r, f, w);
 }
 
 static inline void flow_fresh(struct media_relay *r, struct media_flow *f)
@@ -259,7 +265,7 @@ static inline bool relay_dress(struct media_relay *r, struct media_flow *f, stru
 {
 	if (__builtin_expect(MEDIA_GET(s->version) != f->out_version, 0))
 		out_load(r, f, s);
-	if (f->renumber && !in->rtcp)
+	if (f->renumber && !in->rtcp && !in->made)
 		in->p[1] = (uint8_t)((in->p[1] & 0x80) | f->pt_out[in->p[1] & 127]);
 	if (__builtin_expect(!f->tx_secure, 1) || f->flags & MEDIA_RAW || media_srtp_seal(r, f, in->p, n, in->rtcp))
 		return true;
@@ -267,7 +273,7 @@ static inline bool relay_dress(struct media_relay *r, struct media_flow *f, stru
 	return false;
 }
 
-static bool relay_pass(struct media_relay *r, struct media_flow *f, const struct media_in *in, struct media_out *out)
+bool media_relay_pass(struct media_relay *r, struct media_flow *f, const struct media_in *in, struct media_out *out)
 {
 	struct media_flow *p = f->peer;
 	struct media_slot *s;
@@ -407,7 +413,9 @@ static bool relay_rtcp(struct media_relay *r, struct media_flow *f, const struct
 	}
 	MEDIA_SET(s->last_rtcp_us, r->now_us);
 	MEDIA_ADD(s->rtcp_rx, 1);
-	return relay_pass(r, f, in, out);
+	if (f->edited || (f->peer && f->peer->edited))
+		media_digits_report(f, in->p, in->n);
+	return media_relay_pass(r, f, in, out);
 }
 
 /* RTCP on the RTP port: its source is the RTP source (RFC 5761). */
@@ -428,7 +436,9 @@ static bool relay_muxed(struct media_relay *r, struct media_flow *f, const struc
 	}
 	MEDIA_SET(f->s->last_rtcp_us, r->now_us);
 	MEDIA_ADD(f->s->rtcp_rx, 1);
-	return relay_pass(r, f, &rtcp, out);
+	if (f->edited || (f->peer && f->peer->edited))
+		media_digits_report(f, rtcp.p, rtcp.n);
+	return media_relay_pass(r, f, &rtcp, out);
 }
 
 /* ---- RTP ---- */
@@ -476,6 +486,11 @@ static bool rtp_plausible(const struct media_flow *f, const struct media_in *in,
 	return f->any_pt || f->pts[h->pt >> 6] >> (h->pt & 63) & 1;
 }
 
+static inline bool is_event(const struct media_flow *f, const struct wire_rtp *h)
+{
+	return h->pt >= 96 && f->events >> (h->pt - 96) & 1;
+}
+
 /* It is plausible and comes from whom it should. */
 static bool rtp_take(struct media_relay *r, struct media_flow *f, const struct media_in *in, const struct wire_rtp *h, struct media_out *out)
 {
@@ -490,7 +505,11 @@ static bool rtp_take(struct media_relay *r, struct media_flow *f, const struct m
 	}
 	MEDIA_ADD(s->rx_packets, 1);
 	MEDIA_ADD(s->rx_bytes, in->n);
-	return relay_pass(r, f, in, out);
+	if (__builtin_expect(is_event(f, h), 0) && !media_digits_take(r, f, h, in->p + h->header))
+		return false;
+	if (__builtin_expect(f->edited, 0) && !media_digits_edit(f, h, in->p))
+		return false;
+	return media_relay_pass(r, f, in, out);
 }
 
 /* SRTP: only what authenticates may latch, and is looked at; its padding is encrypted until then. */
@@ -581,8 +600,16 @@ void media_relay_sweep(struct media_relay *r)
 	}
 }
 
+void media_relay_touch(struct media_relay *r, uint32_t slot)
+{
+	if (slot < r->nslots && slot % r->workers == r->index)
+		flow_fresh(r, &r->flows[slot]);
+}
+
 void media_relay_fini(struct media_relay *r)
 {
+	for (uint32_t i = r->index; i < r->nslots; i += r->workers)
+		media_digits_drop(&r->flows[i]);
 	while (r->secure.next && !list_empty(&r->secure))
 		media_srtp_drop(container_of(r->secure.next, struct media_srtp, node)->flow);
 }

@@ -10,7 +10,7 @@
 #include "postern/keys.h"
 #include "postern/media.h"
 
-#define MEDIA_MAGIC 0x504d4432u   /* layout of header and slots: raise it with every change */
+#define MEDIA_MAGIC 0x504d4433u   /* layout of header and slots: raise it with every change */
 
 /* Fields with one writer and readers in other threads or processes. */
 #define MEDIA_GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -84,6 +84,8 @@ struct media_slot {
 	uint64_t rx_packets, rx_bytes;
 	struct media_seq seq;
 	uint64_t rtcp_rx, dropped_source, dropped_format, dropped_direction, dropped_rate, dropped_auth;
+	/* telephone-events that were sent into what is relayed from here: the last one begun, and how they moved the sequence */
+	uint32_t digit_done, edit_ssrc, edit_shift, edit_packets;
 	uint32_t round_trip_us, addrs_lock;
 	struct media_slot_addrs addrs;
 	struct media_slot_srtp srtp_rx;

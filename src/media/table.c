@@ -23,6 +23,8 @@ struct media_table {
 	uint32_t n, nwatched;
 	uint32_t *watched;
 	struct table_cell *cell;
+	void (*on_digit)(void *arg, uint32_t slot);
+	void *arg;
 };
 
 static void table_watch(struct media_table *t, uint32_t slot, bool on)
@@ -78,6 +80,12 @@ int media_table_new(struct media_header *h, struct media_slot *slots, uint32_t n
 	}
 	*ret = t;
 	return 0;
+}
+
+void media_table_on_digit(struct media_table *t, void (*cb)(void *arg, uint32_t slot), void *arg)
+{
+	t->on_digit = cb;
+	t->arg = arg;
 }
 
 void media_table_free(struct media_table *t)
@@ -142,6 +150,22 @@ static void keys_forget(struct media_table *t, uint32_t slot, uint32_t version, 
 	}
 }
 
+static bool same_but_digit(const struct media_slot_want *a, const struct media_slot_want *b)
+{
+	struct media_slot_want x = *a;
+
+	x.want.digit = b->want.digit;
+	return !memcmp(&x, b, sizeof(x));
+}
+
+static void digit_tell(const struct media_table *t, uint32_t slot, const struct media_slot_want *now, const struct media_slot_want *next)
+{
+	uint32_t serial = next->want.digit.serial;
+
+	if (next->open && serial && serial != now->want.digit.serial && t->on_digit)
+		t->on_digit(t->arg, slot);
+}
+
 static void table_put(struct media_table *t, const struct media_cmd *c, const struct media_slot_want *now, uint32_t version, int64_t now_us)
 {
 	struct media_slot_want next = *now;
@@ -166,11 +190,13 @@ static void table_put(struct media_table *t, const struct media_cmd *c, const st
 			keys_forget(t, c->ref.slot, version, false);
 		return;
 	}
-	next.since_us = now_us;
+	if (changed || !same_but_digit(&next, now))
+		next.since_us = now_us; /* a digit is no change: silence goes on */
 	media_slot_put(&t->slots[c->ref.slot], &next);
 	if (t->keys)
 		keys_forget(t, c->ref.slot, version + 1, !next.open);
 	table_watch(t, c->ref.slot, want_watched(&next));
+	digit_tell(t, c->ref.slot, now, &next);
 }
 
 static void table_command(struct media_table *t, const struct media_cmd *c, int64_t now_us)
@@ -260,19 +286,19 @@ static bool is_one_way(const struct media_table *t, const struct media_slot *s, 
 		&& now_us - MEDIA_GET(peer->last_rtp_us) < ONE_WAY_FLOWS_US;
 }
 
-uint32_t media_table_one_way(struct media_table *t, int64_t now_us)
+uint32_t media_table_one_way(struct media_table *t, int64_t now_us, struct media_ref *ret, uint32_t max)
 {
 	struct media_slot_want w;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < t->nwatched; i++) {
+	for (uint32_t i = 0; i < t->nwatched && n < max; i++) {
 		struct media_slot *s = &t->slots[t->watched[i]];
 
 		media_slot_take(s, &w);
 		if (MEDIA_GET(s->one_way_gen) == w.gen || !is_one_way(t, s, &w, now_us))
 			continue;
 		MEDIA_SET(s->one_way_gen, w.gen);
-		n++;
+		ret[n++] = (struct media_ref){ t->watched[i], w.gen };
 	}
 	return n;
 }

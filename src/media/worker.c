@@ -16,6 +16,8 @@
 #define LOOK_US 1000000        /* how long a decision over gathering holds */
 #define PROBE_US 100000        /* how long wake-ups are watched without gathering */
 #define GATHER_MIN_PPS 20000
+#define POKES 256
+#define HEARD 512              /* digits that wait for the control thread */
 
 struct media_worker {
 	struct media_relay relay;
@@ -24,6 +26,13 @@ struct media_worker {
 	uint32_t next_listen;
 	bool stop;
 	pthread_t thread;
+	pthread_mutex_t mail;          /* of what follows: hardly ever wanted */
+	uint32_t poke[POKES];
+	unsigned npoke;
+	struct media_heard heard[HEARD];
+	unsigned nheard;
+	void (*on_heard)(void *arg);
+	void *arg;
 	struct media_io_counts told;   /* what was added to the counters of the process */
 	struct media_in in[MEDIA_BATCH];
 	struct media_out out[MEDIA_BATCH];
@@ -89,6 +98,102 @@ static void gather_sleep(void)
 	nanosleep(&t, NULL);
 }
 
+/* ---- digits, told and wanted: rare ---- */
+
+static void worker_poked(struct media_worker *w)
+{
+	uint32_t slot[POKES];
+	unsigned n;
+
+	pthread_mutex_lock(&w->mail);
+	n = w->npoke;
+	memcpy(slot, w->poke, n * sizeof(slot[0]));
+	MEDIA_SET(w->npoke, 0);
+	pthread_mutex_unlock(&w->mail);
+	media_relay_batch(&w->relay, base_mono_now().us);
+	for (unsigned i = 0; i < n; i++)
+		media_relay_touch(&w->relay, slot[i]);
+}
+
+static void worker_heard(struct media_worker *w)
+{
+	struct media_relay *r = &w->relay;
+	unsigned n;
+
+	pthread_mutex_lock(&w->mail);
+	n = r->nheard < HEARD - w->nheard ? r->nheard : HEARD - w->nheard;
+	memcpy(w->heard + w->nheard, r->heard, n * sizeof(r->heard[0]));
+	w->nheard += n;
+	pthread_mutex_unlock(&w->mail);
+	if (n < r->nheard)
+		base_count_n(COUNTER_MEDIA_DIGITS_CUT, r->nheard - n);
+	r->nheard = 0;
+	w->on_heard(w->arg);
+}
+
+static void worker_digits(struct media_worker *w)
+{
+	int n;
+
+	do {
+		media_relay_batch(&w->relay, base_mono_now().us);
+		n = media_digits_due(&w->relay, w->out, MEDIA_BATCH);
+		media_io_send(w->io, w->out, n);
+	} while (n == MEDIA_BATCH);
+}
+
+static inline bool digits_on(const struct media_relay *r)
+{
+	return r->digits.next && !list_empty(&r->digits);
+}
+
+void media_worker_poke(struct media_worker *w, uint32_t slot)
+{
+	pthread_mutex_lock(&w->mail);
+	if (w->npoke < POKES) {
+		w->poke[w->npoke] = slot;
+		MEDIA_SET(w->npoke, w->npoke + 1);
+	}
+	pthread_mutex_unlock(&w->mail);
+	media_io_wake(w->io);
+}
+
+unsigned media_worker_heard(struct media_worker *w, struct media_heard *ret, unsigned max)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&w->mail);
+	n = w->nheard < max ? w->nheard : max;
+	memcpy(ret, w->heard, n * sizeof(*ret));
+	w->nheard -= n;
+	memmove(w->heard, w->heard + n, w->nheard * sizeof(*ret));
+	pthread_mutex_unlock(&w->mail);
+	return n;
+}
+
+/* ---- packets ---- */
+
+static void worker_batch(struct media_worker *w, int n)
+{
+	int out = 0;
+
+	media_relay_batch(&w->relay, base_mono_now().us);
+	for (int i = 0; i < n; i++)
+		if (media_relay_packet(&w->relay, &w->in[i], &w->out[out]))
+			out++;
+	media_io_send(w->io, w->out, out);
+	media_relay_sweep(&w->relay);
+	worker_count(w);
+}
+
+/* Until when the worker may sleep where no packet comes [ms], -1: for good. */
+static int worker_wait_ms(const struct media_worker *w, bool more)
+{
+	if (more)
+		return 0;
+	return __builtin_expect(digits_on(&w->relay), 0) ? media_digits_wait_ms(&w->relay, base_mono_now().us) : -1;
+}
+
 static void *worker_run(void *arg)
 {
 	struct media_worker *w = arg;
@@ -97,22 +202,23 @@ static void *worker_run(void *arg)
 	prctl(PR_SET_TIMERSLACK, 1);
 	listen_open(w);
 	while (!MEDIA_GET(w->stop)) {
-		int ready, n, out = 0;
+		int ready, n;
 
 		if (more)
 			more = listen_some(w);
 		if (gather)
 			gather_sleep();
-		n = media_io_recv(w->io, more ? 0 : -1, w->in, &ready);
+		n = media_io_recv(w->io, worker_wait_ms(w, more), w->in, &ready);
+		if (__builtin_expect(MEDIA_GET(w->npoke) != 0, 0))
+			worker_poked(w);
+		if (__builtin_expect(digits_on(&w->relay), 0))
+			worker_digits(w);
+		if (ready)
+			worker_batch(w, n);
+		if (__builtin_expect(w->relay.nheard != 0, 0))
+			worker_heard(w);
 		if (!ready)
 			continue;
-		media_relay_batch(&w->relay, base_mono_now().us);
-		for (int i = 0; i < n; i++)
-			if (media_relay_packet(&w->relay, &w->in[i], &w->out[out]))
-				out++;
-		media_io_send(w->io, w->out, out);
-		media_relay_sweep(&w->relay);
-		worker_count(w);
 		gather = media_gather_next(&w->gather, w->relay.now_us, (unsigned)n, ready == MEDIA_BATCH);
 	}
 	return NULL;
@@ -130,6 +236,9 @@ int media_worker_start(const struct media_worker_params *p, struct media_worker 
 	w->relay = (struct media_relay){ .flows = p->flows, .slots = p->slots, .map = p->map, .nslots = p->nslots, .index = p->index,
 		.workers = p->workers, .own = p->own, .keys = p->keys };
 	w->gather.allowed = p->gather;
+	w->on_heard = p->heard;
+	w->arg = p->arg;
+	pthread_mutex_init(&w->mail, NULL);
 	media_relay_init(&w->relay);
 	err = media_io_open(p->fds, p->nslots, &w->io);
 	if (err)

@@ -29,9 +29,16 @@ struct media_worker_params {
 	const struct media_own *own;
 	const struct media_slot_keys *keys; /* NULL: none */
 	bool gather;
+	/** Digits were heard: media_worker_heard has them. Thread: the worker. */
+	void (*heard)(void *arg);
+	void *arg;
 };
 /** Make it and start its thread; open slots are listened to first. */
 int media_worker_start(const struct media_worker_params *p, struct media_worker **ret);
+/** Look at that slot's want now: there may be no packet that makes it do so. Lost where too many wait. Thread: any. */
+void media_worker_poke(struct media_worker *w, uint32_t slot);
+/** Take digits that were heard. @return how many, at most max. Thread: any */
+unsigned media_worker_heard(struct media_worker *w, struct media_heard *ret, unsigned max);
 /** Stop and free; the memory stays as it is. NULL is legal. */
 void media_worker_stop(struct media_worker *w);
 

@@ -63,6 +63,8 @@ static const struct conf_row system_rows[] = {
 	{ .key = "dns", .type = CONF_OBJECT, .sub = dns_rows, .doc = "Resolving of names." },
 	{ .key = "trace", .type = CONF_OBJECT, .sub = trace_rows, .doc = "The message ring." },
 	{ .key = "caps", .type = CONF_OBJECT, .sub = cap_rows, .doc = "What one peer, or all of them, may take of us." },
+	{ .key = "mask_dtmf", .type = CONF_BOOL, .at = AT(mask_dtmf), .def = "true",
+	  .doc = "Events of digits say `*` in place of the digit." },
 	{ .key = "media_process", .type = CONF_OBJECT, .sub = process_rows, .doc = "The process that carries media." },
 	{ .key = "media", .type = CONF_REF, .at = AT(common.media), .flags = CONF_NULL, .def = "\"default\"", .ref = "media_profiles",
 	  .doc = "Media profile of trunks where neither they nor their realm names one." },

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Digits between INFO and telephone-event (design.md section 10; RFC 6086, RFC 4733): an INFO with one, of a leg whose profile says `dtmf: info` or
+ * towards one that says `rfc4733`, is answered here and played to the other side; a telephone-event that media hears goes as INFO to a leg
+ * that says `info`. One at a time each way, in their order; whatever their way, they are events. Between legs alike they cross as they came.
+ */
+#include <stdlib.h>
+
+#include "call/b2b.h"
+
+#define QUEUE 32
+#define DEFAULT_MS 160
+#define MIN_MS 40
+#define MAX_MS 5000
+#define PAUSE_MS 100           /* repeats of the end, and the least pause between two digits (Q.24) */
+
+static const char digit_chars[] = "0123456789*#ABCD!"; /* by the event; ! is a flash */
+
+struct call_digits {
+	struct call_leg *leg;          /* that the digits came from, or are sent to by INFO */
+	struct { uint8_t event; uint16_t ms; } queue[QUEUE];
+	unsigned first, n;
+	uint32_t serial;
+	struct loop_timer timer;       /* a digit is being played */
+	struct sipua_cli *info;        /* or sent */
+};
+
+static struct wire_sdp theirs;     /* the engine is one thread */
+
+static struct call_digits *digits_of(struct call_leg *leg)
+{
+	struct call_digits *d = leg->digits;
+
+	if (d)
+		return d;
+	d = base_alloc(sizeof *d);
+	if (!d)
+		return NULL;
+	memset(d, 0, sizeof *d);
+	d->leg = leg;
+	d->serial = (uint32_t)base_mono_now().us; /* another one than a former engine used last */
+	leg->digits = d;
+	return d;
+}
+
+void call_digits_free(struct call_leg *leg)
+{
+	if (!leg->digits)
+		return;
+	loop_timer_stop(&leg->digits->timer);
+	sipua_cli_free(leg->digits->info);
+	free(leg->digits);
+	leg->digits = NULL;
+}
+
+static bool queue_put(struct call_digits *d, unsigned event, unsigned ms)
+{
+	unsigned at = (d->first + d->n) % QUEUE;
+
+	if (d->n == QUEUE) {
+		base_count(COUNTER_DIGITS_CUT);
+		return false;
+	}
+	d->queue[at].event = (uint8_t)event;
+	d->queue[at].ms = (uint16_t)(ms < MIN_MS ? MIN_MS : ms > MAX_MS ? MAX_MS : ms);
+	d->n++;
+	return true;
+}
+
+static void tell(const struct call_leg *leg, unsigned event)
+{
+	const struct peer_system_conf *sys = peer_system(leg->call->peers);
+	const char text[2] = { sys->mask_dtmf ? '*' : digit_chars[event], 0 };
+
+	call_event(leg, EVENT_DTMF, "digit", text);
+}
+
+/* ---- INFO -> telephone-event ---- */
+
+/* The stream that this leg's digits are played into: the other side takes telephone-event there. -1: none */
+static int stream_of(const struct call_leg *leg)
+{
+	const struct call_leg *to = call_other((struct call_leg *)(uintptr_t)leg);
+	uint32_t hz;
+	unsigned i;
+
+	if (!to->sdp_in.n || wire_sdp_parse((struct slice){ to->sdp_in.p, to->sdp_in.n }, &theirs))
+		return -1;
+	for (i = 0; i < leg->nstreams && i < theirs.nmedia; i++)
+		if (media_ref_ok(leg->stream[i].ref) && theirs.media[i].port && call_telephone_pt(&theirs, i, 8000, &hz) >= 0)
+			return (int)i;
+	return -1;
+}
+
+static void play(void *arg)
+{
+	struct call_digits *d = arg;
+	struct call_leg *leg = d->leg;
+	struct call_stream *s;
+	int i = stream_of(leg);
+
+	if (!d->n || leg->call->state == CALL_ENDING)
+		return;
+	if (i < 0) {
+		d->n = 0; /* that side takes them no more */
+		return;
+	}
+	s = &leg->stream[i];
+	if (!++d->serial)
+		d->serial++;
+	s->digit.serial = d->serial;
+	s->digit.event = d->queue[d->first].event;
+	s->digit.ms = d->queue[d->first].ms;
+	d->first = (d->first + 1) % QUEUE;
+	d->n--;
+	call_media_apply(leg->call);
+	loop_timer_start(leg->call->eng->p.loop, &d->timer, s->digit.ms + PAUSE_MS, play, d);
+}
+
+/* One digit, or its event's number. */
+static int digit_read(struct slice v)
+{
+	uint64_t n;
+
+	if (v.n == 1 && v.p[0] && !slice_u64(v, 9, &n))
+		return (int)n;
+	if (v.n == 2 && !slice_u64(v, 16, &n))
+		return (int)n;
+	for (unsigned i = 10; v.n == 1 && i < sizeof digit_chars - 1; i++)
+		if (v.p[0] == digit_chars[i] || (v.p[0] | 0x20) == (digit_chars[i] | 0x20))
+			return (int)i;
+	return -1;
+}
+
+static bool field_of(struct slice line, const char *name, struct slice *ret)
+{
+	struct slice head = slice_str(name);
+
+	if (!call_text_starts(line, head))
+		return false;
+	line = call_text_trimmed((struct slice){ line.p + head.n, line.n - head.n });
+	if (!line.n || (line.p[0] != '=' && line.p[0] != ':'))
+		return false;
+	*ret = call_text_trimmed((struct slice){ line.p + 1, line.n - 1 });
+	return true;
+}
+
+int call_digits_parse(struct slice body, unsigned *ret_ms)
+{
+	struct slice v;
+	uint64_t ms;
+	int event = -1;
+
+	*ret_ms = DEFAULT_MS;
+	while (body.n) {
+		struct slice line = call_text_trimmed(call_text_line(&body));
+
+		if (!line.n)
+			continue;
+		if (field_of(line, "Duration", &v))
+			*ret_ms = slice_u64(v, 60000, &ms) ? DEFAULT_MS : (unsigned)ms;
+		else if (event < 0)
+			event = digit_read(field_of(line, "Signal", &v) ? v : line);
+	}
+	return event;
+}
+
+static bool is_dtmf(const struct wire_sip *sip)
+{
+	struct slice type = wire_sip_content_type(sip);
+
+	return wire_sip_method(sip) == WIRE_INFO && (slice_eq_nocase(type, SLICE("application/dtmf-relay")) || slice_eq_nocase(type, SLICE("application/dtmf")));
+}
+
+bool call_digits_info(struct call_leg *leg, struct sipua_srv *srv)
+{
+	const struct wire_sip *sip = sipua_srv_sip(srv);
+	const struct call_leg *to = call_other(leg);
+	struct call_digits *d;
+	unsigned ms;
+	int event;
+
+	if (leg->call->apart || !is_dtmf(sip))
+		return false;
+	event = call_digits_parse(wire_sip_body(sip), &ms);
+	if (event >= 0)
+		tell(leg, (unsigned)event);
+	if (call_telephone_by_info(to) || !(call_telephone_by_info(leg) || call_telephone_only(to)) || stream_of(leg) < 0)
+		return false;
+	d = event >= 0 ? digits_of(leg) : NULL;
+	if (d && queue_put(d, (unsigned)event, ms) && !loop_timer_active(&d->timer))
+		play(d);
+	sipua_srv_reply(srv, event < 0 ? 400 : d ? 200 : 500, NULL);
+	sipua_srv_free(srv);
+	return true;
+}
+
+/* ---- telephone-event -> INFO ---- */
+
+static void info_send(struct call_digits *d);
+
+static void info_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
+{
+	struct call_digits *d = arg;
+	struct call_leg *leg = d->leg;
+
+	if (status < 200)
+		return;
+	sipua_cli_free(d->info);
+	d->info = NULL;
+	if (status == 481 || (!sip && status == 408)) { /* RFC 5057: its dialog is gone */
+		leg->over = true;
+		call_end(leg->call, "dialog-lost", "postern", status, leg, NULL);
+		return;
+	}
+	info_send(d);
+}
+
+static const struct sipua_cli_ops info_ops = { .response = info_response };
+
+static int info_fill(struct call_digits *d, struct sipua_msg *msg)
+{
+	char buf[64];
+	struct text t = text_on(buf, sizeof buf);
+
+	text_add(&t, "Signal=%c\r\nDuration=%u\r\n", digit_chars[d->queue[d->first].event], d->queue[d->first].ms);
+	d->first = (d->first + 1) % QUEUE;
+	d->n--;
+	return sipua_msg_body(msg, SLICE("application/dtmf-relay"), text_get(&t));
+}
+
+static void info_send(struct call_digits *d)
+{
+	struct call_leg *leg = d->leg;
+	struct sipua_msg *msg;
+
+	if (!d->n || d->info || leg->call->state == CALL_ENDING || !leg->dialog || !sipua_dialog_has_peer(leg->dialog))
+		return;
+	if (sipua_msg_request(leg->dialog, SLICE("INFO"), NULL, 70, &msg)) {
+		base_count(COUNTER_DIGITS_CUT);
+		return;
+	}
+	if (info_fill(d, msg)) {
+		sipua_msg_free(msg);
+		base_count(COUNTER_DIGITS_CUT);
+	} else if (sipua_cli_send(leg->dialog, msg, NULL, &info_ops, d, &d->info)) {
+		base_count(COUNTER_DIGITS_CUT);
+	}
+}
+
+void call_digits_heard(struct call_leg *leg, unsigned event, unsigned ms)
+{
+	struct call_leg *to = call_other(leg);
+	struct call_digits *d;
+
+	if (event >= sizeof digit_chars - 1)
+		return;
+	tell(leg, event);
+	if (!call_telephone_by_info(to) || call_telephone_by_info(leg))
+		return;
+	d = digits_of(to);
+	if (d && queue_put(d, event, ms))
+		info_send(d);
+}
