@@ -33,6 +33,9 @@ struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
 struct json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id);
 /** Is there a call of this id? Without rendering it. */
 bool ctl_has_call(const struct ctl_maps *m, const char *id);
+struct peer_live;
+/** The trunks' live figures; NULL where there are none or the region does not fit. n is bounded. */
+const struct peer_live *ctl_live(const struct ctl_maps *m, uint32_t *ret_n);
 /** GET /trunks: `{items, next}`; after: cursor or NULL. New reference, NULL as above. */
 struct json_t *ctl_render_trunks(const struct ctl_maps *m, const char *after, unsigned limit);
 /** GET /trunks/{id}; NULL: no such trunk. */

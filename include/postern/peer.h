@@ -153,8 +153,12 @@ void peer_live_reset(struct peer_live *live);
 
 /* ---- the plane: what lives. Thread of all of it: the engine loop ---- */
 struct peer_plane;
+/** What makes a plane send and ask. By pointer, so that who only looks at one needs no SIP agent and no resolver. */
+struct peer_works;
+extern const struct peer_works peer_works;
 struct peer_plane_params {
-	struct loop *loop;                 /* NULL in tests: no probes, no DNS */
+	const struct peer_works *works;    /* &peer_works; NULL: no probes, no DNS, and what turns is neither counted nor logged */
+	struct loop *loop;                 /* with works */
 	struct peer_live *live; size_t live_bytes;
 	struct peer_set *peers;            /* referenced */
 	/** TLS profile of that id, borrowed; may be NULL. */
@@ -196,6 +200,10 @@ const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *pl
 bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan);
 /** Would peer_plan_next take this way, as far as drains and limits go? */
 bool peer_plan_room(const struct peer_plane *p, const struct peer_way *w);
+/** What a call would do with each target that it may come to: those that it tries in their order, then those that it leaves out, each with the reason. */
+struct peer_outlook { const struct peer_trunk *trunk; struct peer_target target; bool tried; const char *why; }; /* target.uri NULL: the trunk has none */
+/** For a plane without works. @return how many of `most` were filled in */
+unsigned peer_preview(struct peer_plane *p, const struct peer_dest *d, struct peer_outlook *ret, unsigned most);
 /** All that was tried went down meanwhile: those that were left out as down are appended, since then all are. False: there are none. */
 bool peer_plan_more(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *plan);
 /** Does this final status send a call on to the next way? */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions about the configuration in force: which way would a call go, and what are the groups. Answered from the document and the states
- * in memory, without the engine; hunting is by the document's order, states stand beside.
+ * Questions about the configuration in force: which way would a call go, and what are the groups. Answered from the document and a copy of the states
+ * in memory by what the engine itself plans calls with, without the engine.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -100,27 +101,30 @@ static bool party(const char *text, struct slice host, struct slice *ret_user, s
 	return true;
 }
 
-/** A trunk with its targets as they stand, or a group's trunks in order. */
-static void expand(const struct ctl_maps *m, const struct conf_doc *doc, const char *id, json_t *list, unsigned depth)
-{
-	const struct peer_group_conf *g = conf_find(doc, &peer_schema_groups, id);
-	json_t *t, *targets, *v, *members;
-	size_t i;
+#define OUTLOOKS 256
 
-	if (g) {
-		members = depth < PEER_DEPTH ? members_json(m, g) : json_array();
-		json_array_foreach(members, i, v)
-			expand(m, doc, json_string_value(json_object_get(v, "trunk")), list, depth + 1);
-		json_decref(members);
-		return;
+/** The states as they stand: what is not in use of the engine's memory is not looked at. NULL: no memory. */
+static struct peer_live *states_copy(const struct ctl_maps *m, size_t *ret_bytes)
+{
+	uint32_t n = 0, i, k;
+	const struct peer_live *live = ctl_live(m, &n);
+	struct peer_live *copy = calloc(1, peer_live_bytes(n));
+
+	for (i = 0; copy && live && i < n; i++) {
+		memcpy(&copy->trunk[i], &live->trunk[i], offsetof(struct peer_live_trunk, target));
+		k = copy->trunk[i].ntargets < PEER_TARGETS ? copy->trunk[i].ntargets : PEER_TARGETS;
+		memcpy(copy->trunk[i].target, live->trunk[i].target, k * sizeof copy->trunk[i].target[0]);
+		copy->trunk[i].ntargets = k;
+		while (k-- > 0) { /* they may be written meanwhile */
+			struct peer_live_target *t = &copy->trunk[i].target[k];
+
+			t->uri[sizeof t->uri - 1] = t->address[sizeof t->address - 1] = t->reason[sizeof t->reason - 1] = 0;
+		}
 	}
-	t = ctl_render_trunk(m, id);
-	targets = json_object_get(t, "targets");
-	json_array_foreach(targets, i, v) {
-		json_object_set_new(v, "trunk", json_string(id));
-		json_array_append(list, v);
-	}
-	json_decref(t);
+	if (copy)
+		copy->n = copy->cap = n;
+	*ret_bytes = peer_live_bytes(n);
+	return copy;
 }
 
 static const char *route_to(const struct conf_doc *doc, const char *id)
@@ -130,14 +134,105 @@ static const char *route_to(const struct conf_doc *doc, const char *id)
 	return r ? r->to : "";
 }
 
-static void answer_route(struct admin_request *rq, const struct peer_dest *d)
+/** The target as GET /trunks shows it. */
+static json_t *target_state(const struct ctl_maps *m, const struct peer_outlook *o, json_t **trunks)
 {
-	struct ctl_maps m = admin_maps(rq->a, NULL);
-	const char *to = route_to(rq->a->doc, d->route);
-	json_t *targets = json_array();
+	json_t *trunk = json_object_get(*trunks, o->trunk->conf->id), *v;
+	char host[48];
+	size_t i;
 
-	expand(&m, rq->a->doc, to, targets, 0);
-	admin_reply_json(rq, 200, json_pack("{s:s, s:s, s:[], s:o}", "route", d->route, "to", to, "rules", "targets", targets));
+	if (!trunk) {
+		trunk = ctl_render_trunk(m, o->trunk->conf->id);
+		json_object_set_new(*trunks, o->trunk->conf->id, trunk ? trunk : json_object());
+		trunk = json_object_get(*trunks, o->trunk->conf->id);
+	}
+	base_addr_host(&o->target.addr, false, host);
+	json_array_foreach(json_object_get(trunk, "targets"), i, v) {
+		const char *uri = json_string_value(json_object_get(v, "uri")), *address = json_string_value(json_object_get(v, "address"));
+
+		if (o->target.uri && uri && address && !strcmp(uri, o->target.uri) && !strcmp(address, host) &&
+		    json_integer_value(json_object_get(v, "port")) == base_addr_port(&o->target.addr))
+			return json_copy(v);
+	}
+	return json_object();
+}
+
+static json_t *outlooks_json(const struct ctl_maps *m, const struct peer_outlook *o, unsigned n)
+{
+	json_t *list = json_array(), *trunks = json_object(), *v;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		v = target_state(m, &o[i], &trunks);
+		json_object_set_new(v, "trunk", json_string(o[i].trunk->conf->id));
+		json_object_set_new(v, "tried", json_boolean(o[i].tried));
+		json_object_set_new(v, "why", json_string(o[i].why));
+		json_array_append_new(list, v);
+	}
+	json_decref(trunks);
+	return list;
+}
+
+static void policies_add(json_t *list, const struct peer_common *c, const char *at, const struct peer_trunk *t, const char *from)
+{
+	const char *const *id = c->policies.v;
+	size_t i;
+
+	for (i = 0; i < c->policies.n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "policy", id[i], "on", at, "trunk", t->conf->id, "of", from));
+}
+
+/** Policies that the request passes: as it comes in, and as it goes out to the first trunk that is tried; in the order of running. */
+static json_t *rules_json(const struct peer_set *set, const struct peer_trunk *in, const struct peer_trunk *out)
+{
+	const struct { const char *at; const struct peer_trunk *t; } leg[] = { { "receive", in }, { "send", out } };
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(leg) && leg[i].t; i++) {
+		policies_add(list, &peer_system(set)->common, leg[i].at, leg[i].t, "system");
+		policies_add(list, &peer_realm_at(set, leg[i].t->realm)->common, leg[i].at, leg[i].t, "realm");
+		policies_add(list, &leg[i].t->conf->common, leg[i].at, leg[i].t, "trunk");
+	}
+	return list;
+}
+
+static void answer_route(struct admin_request *rq, struct peer_set *set, const struct peer_trunk *from, const struct peer_dest *d)
+{
+	static struct peer_outlook o[OUTLOOKS]; /* one thread */
+	struct ctl_maps m = admin_maps(rq->a, NULL);
+	struct peer_plane *plane = NULL;
+	size_t bytes = 0;
+	struct peer_live *live = states_copy(&m, &bytes);
+	const struct peer_trunk *first = NULL;
+	unsigned n, i;
+	int err = live ? peer_plane_new(&(struct peer_plane_params){ .live = live, .live_bytes = bytes, .peers = set }, &plane) : -ENOMEM;
+
+	if (err) {
+		admin_problem(rq, 503, "the states cannot be looked at: %s", base_strerror(err));
+	} else {
+		n = peer_preview(plane, d, o, OUTLOOKS);
+		for (i = 0; i < n && !first; i++)
+			first = o[i].tried ? o[i].trunk : NULL;
+		admin_reply_json(rq, 200, json_pack("{s:s, s:s, s:o, s:o}", "route", d->route, "to", route_to(rq->a->doc, d->route), "rules", rules_json(set, from, first),
+			"targets", outlooks_json(&m, o, n)));
+	}
+	peer_plane_free(plane);
+	free(live);
+}
+
+/** Headers of the call: names and texts. What reads them are policies alone, which are not run here. */
+static bool headers_fit(struct admin_request *rq)
+{
+	json_t *headers = json_object_get(rq->json, "headers"), *v;
+	const char *name;
+	bool fits = !headers || json_is_object(headers);
+
+	json_object_foreach(headers, name, v)
+		fits &= json_is_string(v);
+	if (!fits)
+		admin_problem_errors(rq, 422, "headers are names and texts", json_pack("[{s:s, s:s}]", "pointer", "/headers", "message", "must be an object of texts"), NULL);
+	return fits;
 }
 
 void admin_post_preview(struct admin_request *rq)
@@ -149,7 +244,7 @@ void admin_post_preview(struct admin_request *rq)
 	struct peer_dest dest = { 0 };
 	int err;
 
-	if (rq->response)
+	if (rq->response || !headers_fit(rq))
 		return;
 	err = rq->a->doc ? peer_set_new(rq->a->doc, &set) : ERR_WRONGSTATE;
 	if (err) {
@@ -164,6 +259,6 @@ void admin_post_preview(struct admin_request *rq)
 	else if (peer_route(set, trunk, &view, &dest))
 		admin_problem(rq, 404, "no route takes this call");
 	else
-		answer_route(rq, &dest);
+		answer_route(rq, set, trunk, &dest);
 	base_unref(set);
 }

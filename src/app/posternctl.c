@@ -59,6 +59,19 @@ static void show_trunks(json_t *v)
 	app_cli_table(cols, ARRAY_LEN(cols), v);
 }
 
+static void show_preview(json_t *v)
+{
+	static const struct app_cli_column rules[] = { { "POLICY", "policy" }, { "ON", "on" }, { "TRUNK", "trunk" }, { "OF", "of" } };
+	static const struct app_cli_column targets[] = {
+		{ "TRIED", "tried" }, { "TRUNK", "trunk" }, { "URI", "uri" }, { "ADDRESS", "address" }, { ">PORT", "port" }, { "TRANSPORT", "transport" }, { "STATE", "state" }, { "WHY", "why" }
+	};
+
+	printf("route: %s\nto: %s\n", json_string_value(json_object_get(v, "route")), json_string_value(json_object_get(v, "to")));
+	if (json_array_size(json_object_get(v, "rules")))
+		app_cli_table(rules, ARRAY_LEN(rules), json_object_get(v, "rules"));
+	app_cli_table(targets, ARRAY_LEN(targets), json_object_get(v, "targets"));
+}
+
 static void show_stats(json_t *v)
 {
 	const char *name, *key;
@@ -97,6 +110,7 @@ static const struct verb verbs[APP_CLI_ACTIONS] = {
 	[APP_CLI_TRUNK_SHOW]  = { "GET", "/trunks/%s", NULL, show_object, false, 0 },
 	[APP_CLI_TRUNK_PROBE] = { "POST", "/trunks/%s/probe", "its targets are probed", show_object, false, 0 },
 	[APP_CLI_TRUNK_DRAIN] = { "POST", "/trunks/%s/drain", "no new calls go there", show_object, false, 0 },
+	[APP_CLI_ROUTE_PREVIEW] = { "POST", "/routes/preview", NULL, show_preview, false, 0 },
 	[APP_CLI_TRUNK_UNDRAIN] = { "POST", "/trunks/%s/undrain", "new calls go there again", show_object, false, 0 },
 	[APP_CLI_CONFIG_SHOW] = { "GET", "/config%s%s", NULL, show_json, false, 0 },
 	[APP_CLI_STATS]       = { "GET", "/stats", NULL, show_stats, false, 0 },
@@ -214,6 +228,27 @@ static int run_list(struct cli *c, const struct verb *v, const char *path)
 	return rc;
 }
 
+/** The question as a document; its words are no part of the path. */
+static int run_preview(struct cli *c, const struct verb *v)
+{
+	json_t *q = json_pack("{s:s, s:s}", "from_trunk", c->cmd.arg[0], "to", c->cmd.arg[1]);
+	char *body;
+	int rc;
+
+	if (c->cmd.nargs > 2)
+		json_object_set_new(q, "from", json_string(c->cmd.arg[2]));
+	body = q ? json_dumps(q, JSON_COMPACT) : NULL;
+	json_decref(q);
+	if (!body) {
+		fputs("posternctl: what was asked for is no text in UTF-8\n", stderr);
+		return APP_CLI_USAGE;
+	}
+	app_cli_body(c->api, body);
+	rc = run_one(c, v, v->path);
+	free(body);
+	return rc;
+}
+
 static int run(struct cli *c, const struct app_cli_where *w)
 {
 	const struct verb *v = &verbs[c->cmd.action];
@@ -233,7 +268,9 @@ static int run(struct cli *c, const struct app_cli_where *w)
 	err = app_cli_api_new(w, &c->api);
 	if (err)
 		return err == ERR_PROTO ? APP_CLI_USAGE : APP_CLI_UNREACHED;
-	if (path_print(c, v, path, sizeof path)) {
+	if (c->cmd.action == APP_CLI_ROUTE_PREVIEW) {
+		rc = run_preview(c, v);
+	} else if (path_print(c, v, path, sizeof path)) {
 		fputs("posternctl: an argument is too long\n", stderr);
 		rc = APP_CLI_USAGE;
 	} else {

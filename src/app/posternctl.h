@@ -14,7 +14,7 @@ enum app_cli_exit { APP_CLI_OK = 0, APP_CLI_USAGE = 1, APP_CLI_UNREACHED = 2, AP
 /* ---- the command line: a table of tokens (posternctl_parse.c) ---- */
 enum app_cli_action {
 	APP_CLI_NONE, APP_CLI_STATUS, APP_CLI_CALL_LIST, APP_CLI_CALL_SHOW, APP_CLI_CALL_END, APP_CLI_CDR_LIST, APP_CLI_CDR_SHOW,
-	APP_CLI_TRUNK_LIST, APP_CLI_TRUNK_SHOW, APP_CLI_TRUNK_PROBE, APP_CLI_TRUNK_DRAIN, APP_CLI_TRUNK_UNDRAIN, APP_CLI_CONFIG_SHOW, APP_CLI_STATS, APP_CLI_DRAIN, APP_CLI_UNDRAIN, APP_CLI_VERSION, APP_CLI_HELP,
+	APP_CLI_TRUNK_LIST, APP_CLI_TRUNK_SHOW, APP_CLI_TRUNK_PROBE, APP_CLI_TRUNK_DRAIN, APP_CLI_TRUNK_UNDRAIN, APP_CLI_ROUTE_PREVIEW, APP_CLI_CONFIG_SHOW, APP_CLI_STATS, APP_CLI_DRAIN, APP_CLI_UNDRAIN, APP_CLI_VERSION, APP_CLI_HELP,
 	APP_CLI_POLICY_CHECK, APP_CLI_POLICY_PRINT, APP_CLI_POLICY_TEST, APP_CLI_POLICY_IMPORT, APP_CLI_POLICY_FIELDS, /* without a daemon: posternctl_policy.c */
 	APP_CLI_ACTIONS
 };
@@ -37,6 +37,8 @@ int app_cli_api_new(const struct app_cli_where *w, struct app_cli_api **ret);
 void app_cli_api_free(struct app_cli_api *api);
 /** Escape a text for a path or query; free with free(). */
 char *app_cli_escape(struct app_cli_api *api, const char *text);
+/** Body of the POST requests from now on, borrowed; without it `{}`. */
+void app_cli_body(struct app_cli_api *api, const char *json);
 /** One request. ERR_GONE (told on stderr) where the daemon is not reached; else its status, and its JSON or NULL as a new reference. */
 int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json);
 

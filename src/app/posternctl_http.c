@@ -22,6 +22,7 @@ struct app_cli_api {
 	struct curl_slist *headers;
 	char base[512], where[512], tried[512]; /* tried: names a control socket that did not answer */
 	char *body; size_t nbody;
+	const char *post;
 };
 
 static const char *first_of(const char *a, const char *b, const char *c)
@@ -188,6 +189,8 @@ static int unreached(struct app_cli_api *api, const char *why)
 	return ERR_GONE;
 }
 
+void app_cli_body(struct app_cli_api *api, const char *json) { api->post = json; }
+
 int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json)
 {
 	char url[2048], why[CURL_ERROR_SIZE] = "";
@@ -201,7 +204,7 @@ int app_cli_request(struct app_cli_api *api, const char *method, const char *pat
 	if (strcmp(method, "POST"))
 		curl_easy_setopt(api->curl, CURLOPT_HTTPGET, 1L);
 	else
-		curl_easy_setopt(api->curl, CURLOPT_POSTFIELDS, "{}");
+		curl_easy_setopt(api->curl, CURLOPT_POSTFIELDS, api->post ? api->post : "{}");
 	curl_easy_setopt(api->curl, CURLOPT_CUSTOMREQUEST, method);
 	rc = curl_easy_perform(api->curl);
 	curl_easy_setopt(api->curl, CURLOPT_ERRORBUFFER, NULL);

@@ -50,6 +50,10 @@ static const struct token t_trunk[] = {
 	{ WORD, "undrain", t_id, APP_CLI_TRUNK_UNDRAIN, "new calls go there again" },
 	{ 0 }
 };
+static const struct token t_preview_from[] = { STOP, { ARG, "FROM", t_end, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_preview_to[] = { { ARG, "TO", t_preview_from, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_preview[] = { { ARG, "TRUNK", t_preview_to, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_route[] = { { WORD, "preview", t_preview, APP_CLI_ROUTE_PREVIEW, "which way would a call from the trunk to this number or URI go, and why" }, { 0 } };
 static const struct token t_config_id[] = { STOP, { ARG, "ID", t_end, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_config_show[] = { STOP, { ARG, "COLLECTION", t_config_id, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_config[] = { { WORD, "show", t_config_show, APP_CLI_CONFIG_SHOW, "the configuration in force, a collection or an object of it" }, { 0 } };
@@ -82,6 +86,7 @@ static const struct token t_top[] = {
 	{ WORD, "call", t_call, APP_CLI_NONE, NULL },
 	{ WORD, "cdr", t_cdr, APP_CLI_NONE, NULL },
 	{ WORD, "trunk", t_trunk, APP_CLI_NONE, NULL },
+	{ WORD, "route", t_route, APP_CLI_NONE, NULL },
 	{ WORD, "config", t_config, APP_CLI_NONE, NULL },
 	{ WORD, "policy", t_policy, APP_CLI_NONE, NULL },
 	{ WORD, "stats", t_end, APP_CLI_STATS, "all figures" },

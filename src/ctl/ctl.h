@@ -19,9 +19,6 @@ const void *ctl_region(const struct loop_shm *m, uint32_t id, size_t *ret_bytes)
 /** `{items, next}`; steals items; next is null where there is none. */
 json_t *ctl_page(json_t *items, const char *next);
 
-struct peer_live;
-/** The trunks' live figures; NULL where there are none or the region does not fit. n is bounded. */
-const struct peer_live *ctl_live(const struct ctl_maps *m, uint32_t *ret_n);
 struct slice ctl_bounded(const char *s, size_t size);
 
 /* calls by state, for the gauges */

@@ -33,11 +33,11 @@ static void turn(struct plane_target *g, enum peer_state health, const char *rea
 	struct peer_live_target *l = g->live;
 	char at[56];
 
-	if (l->health != health) {
+	if (l->health != health)
 		l->since_ms = base_wall_ms();
+	if (l->health != health && g->trunk->plane->p.works)
 		base_log_limited(BASE_INFO, 20, "peer", "target %s trunk=%s uri=%s address=%s reason=\"%s\"", peer_state_name(health),
 			g->trunk->pub->conf->id, g->pub.uri, base_addr_print(&g->pub.addr, at), reason);
-	}
 	l->health = (uint8_t)health;
 	reason_set(g, reason);
 	peer_health_show(g);
@@ -64,13 +64,14 @@ static void go_down(struct plane_target *g, const char *reason)
 		return;
 	if (l->health != PEER_RESTING)
 		l->flaps = l->up_ms && plane_now() - l->up_ms < FLAP_MS ? (uint16_t)(l->flaps < FLAPS_MAX ? l->flaps + 1 : FLAPS_MAX) : 0;
-	base_count(COUNTER_TARGET_DOWN);
+	if (g->trunk->plane->p.works)
+		base_count(COUNTER_TARGET_DOWN);
 	counters_clear(l);
 	l->held_ms = l->ramp_ms = 0;
 	l->parked = false;
 	turn(g, PEER_DOWN, reason);
 	g->next_probe = 0;
-	peer_probe_arm(g);
+	plane_arm(g);
 }
 
 static void go_rest(struct plane_target *g, int64_t seconds)
@@ -78,7 +79,7 @@ static void go_rest(struct plane_target *g, int64_t seconds)
 	go_down(g, "503");
 	g->live->rest_ms = plane_now() + seconds * 1000;
 	turn(g, PEER_RESTING, "retry-after");
-	peer_probe_arm(g);
+	plane_arm(g);
 }
 
 /** hold: it was found well without a call; better ones wait then before they take calls. */
@@ -88,14 +89,15 @@ static void come_up(struct plane_target *g, const char *reason, bool hold)
 	struct peer_live_target *l = g->live;
 	int64_t now = plane_now();
 
-	base_count(COUNTER_TARGET_UP);
+	if (g->trunk->plane->p.works)
+		base_count(COUNTER_TARGET_UP);
 	counters_clear(l);
 	l->up_ms = now;
 	l->held_ms = hold ? now + (c->failback.hold_down * 1000 << l->flaps) : 0;
 	l->ramp_ms = hold ? l->held_ms + c->failback.ramp_up * 1000 : 0;
 	l->parked = hold && c->failback.mode == 1;
 	turn(g, PEER_UP, l->parked ? "parked" : l->held_ms > now ? "hold-down" : reason);
-	peer_probe_arm(g);
+	plane_arm(g);
 }
 
 int64_t peer_health_due(struct plane_target *g)
@@ -203,7 +205,7 @@ void peer_health_unpark(struct plane_target *g)
 		return;
 	g->live->parked = false;
 	turn(g, (enum peer_state)g->live->health, plane_now() < g->live->held_ms ? "hold-down" : "answers");
-	peer_probe_arm(g);
+	plane_arm(g);
 }
 
 void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms)

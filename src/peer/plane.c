@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "peer/names.h"
 #include "peer/plane.h"
 
 #define SOURCES_MS 10                  /* addresses that change together are taken together */
@@ -64,7 +63,8 @@ static void target_free(struct plane_target *g)
 {
 	if (!g)
 		return;
-	peer_probe_stop(g);
+	if (g->trunk->plane->p.works)
+		g->trunk->plane->p.works->probe_stop(g);
 	loop_timer_stop(&g->timer);
 	free(g);
 }
@@ -115,7 +115,7 @@ static void target_want(struct plane_trunk *t, struct was *was, const struct pee
 		peer_health_show(g);
 	else
 		peer_health_init(g);
-	peer_probe_arm(g);
+	plane_arm(g);
 }
 
 /** One that is no longer named: it stays as long as it has calls, and takes none. */
@@ -128,7 +128,8 @@ static void target_vanish(struct plane_trunk *t, struct was *was, unsigned k)
 	t->target[t->ntargets - 1]->live->vanished = true;
 	slice_copy(t->target[t->ntargets - 1]->live->reason, sizeof was->live[k].reason, SLICE("vanished"));
 	peer_health_show(t->target[t->ntargets - 1]);
-	peer_probe_stop(t->target[t->ntargets - 1]);
+	if (t->plane->p.works)
+		t->plane->p.works->probe_stop(t->target[t->ntargets - 1]);
 }
 
 void peer_targets_set(struct plane_trunk *t, const struct peer_target *want, unsigned n)
@@ -370,7 +371,8 @@ static int set_take(struct peer_plane *p, struct peer_set *set)
 		used_free(used, used ? set->ngroups : 0);
 		return err;
 	}
-	peer_resolve_stop(p);
+	if (p->p.works)
+		p->p.works->resolve_stop(p);
 	trunks_free(p->trunk, p->ntrunks);
 	used_free(p->used, p->set ? p->set->ngroups : 0);
 	base_ref(set);
@@ -385,15 +387,15 @@ static int set_take(struct peer_plane *p, struct peer_set *set)
 		targets_start(&p->trunk[i]);
 	p->has_sources = false;
 	peer_sources_changed(p);
-	return p->p.loop ? peer_resolve_start(p) : 0;
+	return p->p.works ? p->p.works->resolve_start(p) : 0;
 }
 
 static void plane_destroy(void *obj)
 {
 	struct peer_plane *p = obj;
 
-	peer_resolve_stop(p);
-	peer_names_free(p->names);
+	if (p->p.works)
+		p->p.works->resolve_end(p);
 	loop_timer_stop(&p->sources_timer);
 	trunks_free(p->trunk, p->ntrunks);
 	used_free(p->used, p->set ? p->set->ngroups : 0);
@@ -412,7 +414,7 @@ int peer_plane_new(const struct peer_plane_params *params, struct peer_plane **r
 	p->p = *params;
 	if (p->p.live) {
 		p->p.live->cap = p->p.live_bytes > head ? (uint32_t)((p->p.live_bytes - head) / sizeof p->p.live->trunk[0]) : 0;
-		if (peer_trunk_count(params->peers) > p->p.live->cap)
+		if (peer_trunk_count(params->peers) > p->p.live->cap && p->p.works)
 			base_log(BASE_WARN, "peer", "state memory has no room for all trunks trunks=%u room=%u", peer_trunk_count(params->peers), p->p.live->cap);
 	}
 	err = set_take(p, params->peers);
@@ -437,7 +439,7 @@ void peer_plane_attach(struct peer_plane *p, struct sipua *ua)
 	p->ua = ua;
 	for (i = 0; i < p->ntrunks; i++)
 		for (k = 0; k < p->trunk[i].ntargets; k++)
-			peer_probe_arm(p->trunk[i].target[k]);
+			plane_arm(p->trunk[i].target[k]);
 }
 
 /* ---- limits and figures ---- */
@@ -586,7 +588,7 @@ int peer_plane_probe(struct peer_plane *p, const char *trunk)
 
 	if (!t)
 		return ERR_NOTFOUND;
-	for (i = 0; i < t->ntargets; i++)
-		peer_probe_now(t->target[i]);
+	for (i = 0; i < t->ntargets && p->p.works; i++)
+		p->p.works->probe_now(t->target[i]);
 	return 0;
 }

@@ -77,14 +77,26 @@ void peer_health_probed(struct plane_target *g, bool good, bool unreachable, con
 /** What is due by time: end of rest, of hold. Returns when the next is due, 0: nothing. */
 int64_t peer_health_due(struct plane_target *g);
 
-/* probe.c */
-/** Look at what comes next for this target, and arm its timer. */
+/* probe.c and resolve.c, where the plane has them */
+struct peer_works {
+	void (*probe_arm)(struct plane_target *g);  /* look at what comes next for this target, and arm its timer */
+	void (*probe_now)(struct plane_target *g);
+	void (*probe_stop)(struct plane_target *g);
+	int (*resolve_start)(struct peer_plane *p);
+	void (*resolve_stop)(struct peer_plane *p); /* what is known stays */
+	void (*resolve_end)(struct peer_plane *p);
+};
 void peer_probe_arm(struct plane_target *g);
 void peer_probe_now(struct plane_target *g);
 void peer_probe_stop(struct plane_target *g);
-
-/* resolve.c */
 int peer_resolve_start(struct peer_plane *p);
 void peer_resolve_stop(struct peer_plane *p);
+void peer_resolve_end(struct peer_plane *p);
+
+static inline void plane_arm(struct plane_target *g)
+{
+	if (g->trunk->plane->p.works)
+		g->trunk->plane->p.works->probe_arm(g);
+}
 
 #endif

@@ -36,8 +36,6 @@ void peer_probe_arm(struct plane_target *g)
 	struct peer_plane *p = g->trunk->plane;
 	int64_t every = interval_ms(g), due = peer_health_due(g);
 
-	if (!p->p.loop)
-		return;
 	if (g->cli) {
 		arm_at(g, g->probe_sent + g->trunk->pub->conf->probe.timeout * 1000);
 		return;

@@ -375,3 +375,15 @@ void peer_resolve_stop(struct peer_plane *p)
 	for (i = 0; i < p->ntrunks; i++)
 		loop_timer_stop(&p->trunk[i].resolve);
 }
+
+void peer_resolve_end(struct peer_plane *p)
+{
+	peer_resolve_stop(p);
+	peer_names_free(p->names);
+	p->names = NULL;
+}
+
+const struct peer_works peer_works = {
+	.probe_arm = peer_probe_arm, .probe_now = peer_probe_now, .probe_stop = peer_probe_stop,
+	.resolve_start = peer_resolve_start, .resolve_stop = peer_resolve_stop, .resolve_end = peer_resolve_end,
+};

@@ -327,6 +327,58 @@ def limits_in_and_cps(t):
 
 
 @test()
+def preview_order_and_reasons(t):
+    """POST /routes/preview and posternctl route preview: route, policies and targets in the order that a call tries them, each with its reason"""
+    def change(doc, b):
+        static_group('priority', [{'priority': k} for k in range(1, 5)])(doc, b)
+        doc['trunks'][-1]['limits'] = {'max_calls_out': 1}
+        doc['policies'] = [{'id': 'p%d' % k, 'file': 'p%d.policy' % k} for k in range(3)]
+        doc['system']['policies'] = ['p0']
+        doc['realms'][0]['policies'] = ['p1']
+        doc['trunks'][-2]['policies'] = ['p2']
+    files = {'p%d.policy' % k: 'policy p%d on send request {\n    set header["X-P"] "%d"\n}\n' % (k, k) for k in range(3)}
+    h = House(t, n=4, doc=change, daemon={'files': files})
+    k, c, i = None, h.call(), None
+    h.b[0].await_call('2001').reply(503)
+    h.b[1].await_call('2001').reply(503, headers=[('Retry-After', '60')])
+    i = h.b[2].await_call('2001')
+    i.reply(486)
+    c.wait(486)
+    h.d.http('POST', '/trunks/b2/drain')
+    until(lambda: h.d.get('/trunks/b2').json['drained'], 2, 'the drain')
+    equal(h.through('2002')[0], 3, 'where a call goes')
+
+    def preview(**body):
+        return h.d.http('POST', '/routes/preview', {'from_trunk': 'a', 'to': '2001', **body})
+    p = preview().json
+    equal((p['route'], p['to']), ('out', 'g'), 'route')
+    equal([(x['trunk'], x['tried'], x['why'], x['state']) for x in p['targets']],
+          [('b3', True, 'up', 'up'), ('b0', False, 'down', 'down'), ('b1', False, 'resting', 'resting'), ('b2', False, 'draining', 'draining')], 'targets')
+    equal([(x['policy'], x['on'], x['trunk']) for x in p['rules']], [('p0', 'receive', 'a'), ('p1', 'receive', 'a'), ('p0', 'send', 'b3')], 'policies')
+    n, c, i = h.through('2003', bye=False)
+    equal(n, 3, 'the last that is left')
+    equal([(x['trunk'], x['tried'], x['why']) for x in preview().json['targets']][0], ('b3', False, 'max_calls_out'), 'over its limit')
+    check(h.call('2004').wait(503).get('retry-after'), 'nothing is left: no Retry-After')
+    c.request('BYE')
+    i.answer_bye()
+    h.d.no_calls()
+    h.d.http('POST', '/trunks/b2/undrain')
+    until(lambda: not h.d.get('/trunks/b2').json['drained'], 2, 'the end of the drain')
+    equal([x['trunk'] for x in preview().json['targets'] if x['tried']], ['b2', 'b3'], 'undrained')
+    equal([x['policy'] for x in preview().json['rules']], ['p0', 'p1', 'p0', 'p2'], 'policies of the trunk that is tried')
+    equal(preview(from_trunk='b0').status, 404, 'no route')
+    equal(preview(from_trunk='x').json['errors'][0]['pointer'], '/from_trunk', 'no trunk')
+    equal(preview(to=5).json['errors'][0]['pointer'], '/to', 'no number')
+    equal(preview(headers=[1]).json['errors'][0]['pointer'], '/headers', 'no headers')
+    r = h.d.ctl('route', 'preview', 'a', 'sip:2001@x', '100')
+    equal(r.returncode, 0, r.stdout)
+    lines = r.stdout.splitlines()
+    equal(lines[:2], ['route: out', 'to: g'], r.stdout)
+    check([ln.split()[:2] for ln in lines[-4:]] == [['yes', 'b2'], ['yes', 'b3'], ['no', 'b0'], ['no', 'b1']], 'targets: %s', r.stdout)
+    check(h.d.ctl('route', 'preview', 'b0', '1').returncode == 3, 'no route')
+
+
+@test()
 def bye_through_the_next_target(t):
     """F3: a BYE that the call's target does not answer goes through the next target of the trunk"""
     h = House(t)
