@@ -97,7 +97,9 @@ struct call_exchange {
 	enum call_own own;             /* srv NULL: the request of ours that it is */
 	enum call_xstate state;
 	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
-	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE */
+	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE; a newcomer waits (replace.c) */
+	const struct peer_trunk *trunk;/* of a newcomer */
+	unsigned waited;
 	struct loop_timer silent;      /* then the request goes through another target, once */
 	bool elsewhere;                /* it did */
 	struct list_node node;         /* in call->others */

@@ -54,6 +54,8 @@ bool call_exchange_beside(struct call_exchange *x)
 {
 	struct call *c = x->call;
 
+	if (x->beside)
+		return true;
 	/* requests of ours are few by themselves */
 	if (x->srv && c->nothers >= CALL_OTHERS_MAX) {
 		base_count(COUNTER_CALL_REQUESTS_CUT);

@@ -10,6 +10,9 @@
 
 #include "call/b2b.h"
 
+#define WAIT_POLL_MS 50
+#define WAIT_POLLS 60              /* 3 s for an ACK or an answer that is under way */
+
 struct call_replace {
 	struct call_exchange *x;       /* the newcomer's INVITE */
 	struct call_leg *leg;          /* that it takes */
@@ -544,6 +547,10 @@ static void join_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *s
 
 	(void)s;
 	(void)sip;
+	if (loop_timer_active(&x->timer)) {
+		join_failed(x, 487, NULL);
+		return;
+	}
 	if (!x->call->replace || x->call->replace->x != x)
 		return; /* it is answered */
 	call_replace_abort(x->call, 487);
@@ -631,9 +638,15 @@ static int refused(const struct call_leg *leg, bool early_only)
 		return 603;
 	if (!leg->confirmed)
 		return ringing ? 0 : 481; /* an early dialog that its peer began is nobody's to take */
-	if (early_only)
-		return 486;
-	return c->state != CALL_UP || c->x || c->replace || call_exchange_busy(leg) || call_exchange_busy(call_other((struct call_leg *)(uintptr_t)leg)) ? 500 : 0;
+	return early_only ? 486 : 0;
+}
+
+/** An offer is open, or an ACK still to come: one thing after the other. */
+static bool is_busy(const struct call_leg *leg)
+{
+	const struct call *c = leg->call;
+
+	return leg->confirmed && (c->state != CALL_UP || c->x || c->replace || call_exchange_busy(leg) || call_exchange_busy(call_other((struct call_leg *)(uintptr_t)leg)));
 }
 
 static void refuse(struct sipua_in *in, int status)
@@ -666,6 +679,31 @@ static int join(struct call_exchange *x, const struct peer_trunk *trunk)
 	return call_shown_fits(x->from, &now, x->call->replace->was.shown_dir) ? join_here(x) : join_through(x);
 }
 
+static void join_start(struct call_exchange *x)
+{
+	int status = join(x, x->trunk);
+
+	if (status)
+		join_failed(x, status, NULL);
+}
+
+static void on_wait(void *arg)
+{
+	struct call_exchange *x = arg;
+	int status = refused(x->from, false);
+
+	if (!status && is_busy(x->from)) {
+		x->waited++;
+		status = x->waited < WAIT_POLLS ? -1 : 500;
+	}
+	if (status < 0)
+		loop_timer_start(x->call->eng->p.loop, &x->timer, WAIT_POLL_MS, on_wait, x);
+	else if (status)
+		join_failed(x, status, NULL);
+	else
+		join_start(x);
+}
+
 void call_replace(struct call_engine *e, struct sipua_in *in, const struct peer_trunk *from, struct call_leg *leg, bool early_only)
 {
 	const struct wire_sip *sip = sipua_in_sip(in);
@@ -688,8 +726,11 @@ void call_replace(struct call_engine *e, struct sipua_in *in, const struct peer_
 		call_exchange_free(x);
 		return;
 	}
-	status = join(x, trunk);
-	if (status)
-		join_failed(x, status, NULL);
-	(void)e;
+	x->trunk = trunk;
+	if (!is_busy(leg))
+		join_start(x);
+	else if (call_exchange_beside(x))
+		loop_timer_start(e->p.loop, &x->timer, WAIT_POLL_MS, on_wait, x);
+	else
+		join_failed(x, 500, NULL);
 }

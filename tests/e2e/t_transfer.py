@@ -120,6 +120,36 @@ def replaces_crossing(t):
 
 
 @test()
+def replaces_waits_for_the_ack(t):
+    """a newcomer who comes before the caller's ACK, or while a re-INVITE is open, waits; too long is 500 with Retry-After; his CANCEL is 487"""
+    bed = house(t)
+    c = bed.a.call('6025', sdp=sdp_text(bed.a.ip, 30000))
+    i = bed.b.await_call('6025')
+    i.reply(200, sdp=sdp_text(bed.b.ip, 31000))
+    c.wait(200, ack=False)
+    i.expect('ACK')
+    n = take(bed, i, sdp_text(bed.x.ip, 31500))
+    equal(n.wait(100).status, 100, 'the newcomer')
+    bed.x.none(lambda m: m.status > 100, 0.2, 'an answer before the ACK')
+    c.ack()
+    n.wait(200)
+    i.answer_bye()
+    tx = c.reinvite(sdp_text(bed.a.ip, 30000, direction='sendonly', version=2))
+    m = n.expect('INVITE')
+    late = take(bed, n, sdp_text(bed.b.ip, 31700), party=bed.b)
+    late.wait(100)
+    equal(late.cancel().final().status, 200, 'CANCEL')
+    equal(late.wait({487}).status, 487, 'the one who waits no more')
+    late = take(bed, n, sdp_text(bed.b.ip, 31700), party=bed.b)
+    r = late.wait({500}, 6)
+    check(r.get('retry-after').isdigit(), 'Retry-After: %r', r.get('retry-after'))
+    n.reply(200, to=m, sdp=sdp_text(bed.x.ip, 31500, direction='recvonly', version=2))
+    c.wait(200)
+    hang_up(c, n)
+    bed.d.no_calls()
+
+
+@test()
 def replaces_offerless(t):
     """a newcomer without SDP: our 200 offers what the other leg has, his answer in ACK"""
     bed = house(t)
@@ -130,9 +160,10 @@ def replaces_offerless(t):
     check('0' in ok.sdp.formats(), 'offer in the 200: %s', ok.sdp.formats())
     n.ack(body=sdp_text(bed.x.ip, rx.port, formats='0 101'))
     i.answer_bye()
-    m = c.agent.take(lambda m: m.method == 'INVITE' and m.call_id == c.call_id, 2, 're-INVITE') if c.agent.peek(lambda m: m.method == 'INVITE') else None
-    if m:
-        c.reply(200, to=m, sdp=sdp_text(bed.a.ip, ra.port, version=2))
+    m = c.expect('INVITE')      # the newcomer takes less than the other leg has
+    equal(m.sdp.formats(), ['0', '101'], 'what the other leg is shown')
+    c.reply(200, to=m, sdp=sdp_text(bed.a.ip, ra.port, formats='0 101', version=2))
+    c.expect('ACK')
     both_ways(ra, c.rsdp.dest(), rx, n.rsdp.dest())
     hang_up(n, c)
     bed.d.no_calls()
