@@ -110,6 +110,7 @@ struct wire_sdp_edit {
 	uint64_t o_id, o_version;
 	const char *o_addr; bool o_ipv6;
 	const struct wire_sdp_place *place; /* nmedia of them */
+	bool around;                   /* media goes past us: every attribute stays, a=rtcp and a=rtcp-mux too */
 	/** Keep this attribute (m = -1: session)? NULL: wire_sdp_attr_crosses. */
 	bool (*keep)(int m, struct slice name, struct slice value);
 };

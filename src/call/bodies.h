@@ -23,6 +23,8 @@ int call_sdp_for(struct call_leg *to, struct slice body, bool answer, struct sli
 int call_sdp_make(struct call_leg *to, struct slice body, bool answer, struct slice *ret);
 /** Transports of a peer's description, by its media profile. 0 or a SIP status */
 int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer);
+/** Does the media of this call go past us: both legs say `anchor: false`? */
+bool call_sdp_around(const struct call *c);
 /** Hash of a description apart from its o= line. */
 uint64_t call_sdp_mark(struct slice text);
 /** Streams, directions and addresses of both legs as their descriptions say: tell media. */

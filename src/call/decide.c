@@ -8,7 +8,7 @@
 
 #define BIT(p) (1u << (p))
 /* these are sent on although the session shown does not differ */
-#define ANYWAY (BIT(CALL_REFRESH) | BIT(CALL_OFFERLESS) | BIT(CALL_ADDRESS) | BIT(CALL_IDENTITY))
+#define ANYWAY (BIT(CALL_REFRESH) | BIT(CALL_OFFERLESS) | BIT(CALL_ADDRESS) | BIT(CALL_IDENTITY) | BIT(CALL_KEYS))
 #define STORM_MS 10000
 #define STORM_MOST 10
 
@@ -120,11 +120,15 @@ static void actions(struct call_leg *leg, enum wire_method m, const struct wire_
 	for (p = 0; p < CALL_KEYS; p++) {
 		int a = v->purposes & BIT(p) ? act(leg, m, (enum call_purpose)p, now, ch) : CONSUME;
 
+		if (p == CALL_ADDRESS && v->purposes & BIT(p) && call_sdp_around(leg->call))
+			a = RELAY; /* nobody but the other side can follow it */
 		if (a == RELAY)
 			v->relayed |= BIT(p);
 		else if (a >= 400 && !v->status)
 			v->status = a;
 	}
+	if (v->purposes & BIT(CALL_KEYS) && call_sdp_around(leg->call))
+		v->relayed |= BIT(CALL_KEYS);
 }
 
 void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, bool answer, struct call_change *ch, struct call_verdict *v)

@@ -193,7 +193,7 @@ static int carry_answer(struct call_exchange *x, struct slice body)
 	if (status)
 		return status;
 	call_decide_answer(x->to, x->as_invite ? WIRE_INVITE : x->method, &was, text_of(&x->offer_out));
-	status = call_shown_carry(text_of(&x->answer_in), &now, x->to->shown_dir, &text);
+	status = call_shown_carry(x->to, text_of(&x->answer_in), &now, x->to->shown_dir, &text);
 	if (!status)
 		status = call_sdp_make(x->from, text, true, &text);
 	return status ? status : call_text_set(&x->answer_out, text) ? 500 : 0;

@@ -80,7 +80,7 @@ int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, co
 /** Answer of ours to this leg's offer: streams and formats as agreed. was: the peer's former SDP. */
 int call_shown_answer(const struct call_leg *leg, const struct wire_sdp *was, const struct wire_sdp *now, struct slice *ret);
 /** Answer of the other leg's peer, carried to the one that offered `now`. dirs: of the answering side. */
-int call_shown_carry(struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret);
+int call_shown_carry(const struct call_leg *from, struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret);
 /** Offer of ours to a peer that sent none: what the other peer has, agreed formats first. */
 int call_shown_invite(const struct call_leg *leg, struct slice *ret);
 /** Directions that an offer says. */

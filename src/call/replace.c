@@ -435,7 +435,7 @@ static int join_answer(struct call_exchange *x, const struct wire_sip *resp)
 	if (!status && (call_text_set(&x->answer_in, body) || wire_sdp_parse(text_of(&x->offer_in), &now)))
 		status = 500;
 	if (!status)
-		status = call_shown_carry(text_of(&x->answer_in), &now, all, &text);
+		status = call_shown_carry(x->to, text_of(&x->answer_in), &now, all, &text);
 	if (!status)
 		status = call_exchange_make(x, x->from, text, true, &x->answer_out);
 	return status;
@@ -573,7 +573,7 @@ static int caller_answer(struct call_exchange *x0, struct slice offer)
 	call_shown_wants(&theirs, x0->from->want_dir);
 	memcpy(x0->from->shown_dir, x0->from->want_dir, sizeof x0->from->shown_dir);
 	call_shown_wants(&now, want);
-	status = call_shown_carry(offer, &theirs, want, &text);
+	status = call_shown_carry(x0->to, offer, &theirs, want, &text);
 	if (!status)
 		status = call_exchange_make(x0, x0->from, text, true, &x0->answer_out);
 	if (!status && call_text_set(&x0->from->sdp_out, text_of(&x0->answer_out)))

@@ -11,6 +11,7 @@
 #include "postern/keys.h"
 
 #define O_USER "postern"
+#define HOST_MAX 256
 
 /* the engine is one thread: parsed descriptions and printed text live here until the next use */
 static struct wire_sdp parsed[2];
@@ -150,15 +151,20 @@ uint64_t call_sdp_mark(struct slice text)
 	return (uint64_t)base_hash_bytes(text.p + skip, text.n - skip, 1) << 32 | base_hash_bytes(text.p + skip, text.n - skip, 0x9e3779b9);
 }
 
+bool call_sdp_around(const struct call *c)
+{
+	return !c->leg[0].media->anchor && c->leg[1].media && !c->leg[1].media->anchor;
+}
+
 static int print(struct call_leg *to, const struct wire_sdp *s, const struct wire_sdp_place *place, struct slice *ret)
 {
 	char own[48];
-	struct wire_sdp_edit e = { .o_user = O_USER, .place = place };
+	struct wire_sdp_edit e = { .o_user = O_USER, .place = place, .around = call_sdp_around(to->call) };
 	uint64_t mark;
 	unsigned i;
 	int n;
 
-	for (i = 0; i < s->nmedia && !e.o_addr; i++)
+	for (i = 0; i < s->nmedia && !e.o_addr && !e.around; i++)
 		if (place[i].addr) {
 			e.o_addr = place[i].addr;
 			e.o_ipv6 = place[i].ipv6;
@@ -200,7 +206,7 @@ static bool mux_ok(const struct call_leg *l, const struct wire_sdp *peer, unsign
 
 static int transport_check(const struct call_leg *from, const struct wire_sdp *s, unsigned i, bool answer)
 {
-	if (carry_of(&s->media[i]) != CARRY_RTP)
+	if (carry_of(&s->media[i]) != CARRY_RTP || call_sdp_around(from->call))
 		return 0;
 	return answer ? call_crypto_answer_check(from, s, i) : call_crypto_check(from, s, i);
 }
@@ -225,9 +231,25 @@ int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer)
 	return status;
 }
 
+/** Media goes past us: line i with the address that its peer gave. */
+static int place_around(struct call_leg *to, const struct wire_sdp *s, unsigned i, struct wire_sdp_place *p, char host[static HOST_MAX])
+{
+	const struct wire_sdp_media *m = &s->media[i];
+
+	if (!m->conn.n || !slice_copy(host, HOST_MAX, m->conn))
+		return 488;
+	p->addr = host;
+	p->ipv6 = m->conn6;
+	p->port = m->port;
+	p->dir = -1;
+	if (i >= to->nstreams)
+		to->nstreams = (uint8_t)(i + 1);
+	return 0;
+}
+
 /** Our address and port on line i. 0 or a status. */
 static int place_make(struct call_leg *to, const struct wire_sdp *s, unsigned i, bool answer, const struct wire_sdp *peer, struct wire_sdp_place *p,
-	char host[static 48])
+	char host[static HOST_MAX])
 {
 	int status = port_make(to, i, family_for(to, peer, i, answer));
 
@@ -255,9 +277,23 @@ static void rtp_place(struct call_leg *to, struct wire_sdp *s, unsigned i, const
 		p->attrs = (struct slice){ keys, p->attrs.n + more.n };
 }
 
+/** All of line i of our own: address, port, keys. 0 or a status. */
+static int line_place(struct call_leg *to, struct wire_sdp *s, unsigned i, bool answer, const struct wire_sdp *peer, struct wire_sdp_place *p, struct text *room)
+{
+	static char hosts[WIRE_SDP_MEDIA][HOST_MAX], keys[CALL_STREAMS][1280];
+	int status;
+
+	if (call_sdp_around(to->call))
+		return place_around(to, s, i, p, hosts[i]);
+	status = place_make(to, s, i, answer, peer, p, hosts[i]);
+	if (!status && carry_of(&s->media[i]) == CARRY_RTP)
+		rtp_place(to, s, i, answer ? peer : NULL, p, keys[i], sizeof keys[i], room);
+	return status;
+}
+
 static int make(struct call_leg *to, struct slice body, bool answer, bool check, struct slice *ret)
 {
-	static char hosts[WIRE_SDP_MEDIA][48], keys[CALL_STREAMS][1280], formats[CALL_STREAMS * 512];
+	static char formats[CALL_STREAMS * 512];
 	struct text room = text_on(formats, sizeof formats);
 	struct wire_sdp_place place[WIRE_SDP_MEDIA] = { 0 };
 	const struct call_text *own = to->call->x ? (answer ? &to->call->x->offer_in : &to->sdp_in) : &to->sdp_in;
@@ -275,11 +311,9 @@ static int make(struct call_leg *to, struct slice body, bool answer, bool check,
 			continue;
 		status = check ? transport_check(call_other(to), s, i, answer) : 0;
 		if (!status)
-			status = place_make(to, s, i, answer, peer, &place[i], hosts[i]);
+			status = line_place(to, s, i, answer, peer, &place[i], &room);
 		if (status)
 			return status;
-		if (carry_of(&s->media[i]) == CARRY_RTP)
-			rtp_place(to, s, i, answer ? peer : NULL, &place[i], keys[i], sizeof keys[i], &room);
 	}
 	return print(to, s, place, ret);
 }

@@ -9,6 +9,7 @@
 /* the engine is one thread: built text lives here until the next one */
 static char built[WIRE_SDP_BYTES + 4096];
 static struct wire_sdp doc_view, doc_base, doc_alt;
+static bool around;                      /* media goes past us: addresses and keys cross as they are */
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
@@ -85,7 +86,7 @@ static void put_attrs(struct text *t, const struct line *l, const struct wire_sd
 			continue;
 		if (one->type == 'a') {
 			wire_sdp_attr_split(one->value, &name, &value);
-			if (!wire_sdp_attr_crosses((int)i, name, value))
+			if (!around && !wire_sdp_attr_crosses((int)i, name, value))
 				continue;
 			is_codec = call_attr_is_codec(name);
 			format = call_attr_format(name, value);
@@ -153,14 +154,15 @@ static bool session_line(const struct wire_sdp_line *l)
 	if (l->type != 'a')
 		return l->type != 'c';
 	wire_sdp_attr_split(l->value, &name, &value);
-	return wire_sdp_dir_of(l->value) < 0 && wire_sdp_attr_crosses(-1, name, value);
+	return wire_sdp_dir_of(l->value) < 0 && (around || wire_sdp_attr_crosses(-1, name, value));
 }
 
-static struct text begin(const struct wire_sdp *session)
+static struct text begin(const struct call_leg *leg, const struct wire_sdp *session)
 {
 	struct text t = text_on(built, sizeof built);
 	unsigned i;
 
+	around = call_sdp_around(leg->call);
 	text_add(&t, "v=0\r\n");
 	for (i = 0; i < session->nsession; i++)
 		if (session_line(&session->line[i]))
@@ -179,13 +181,15 @@ static int dir_at(const uint8_t *dirs, unsigned i, enum wire_dir otherwise)
 	return i < CALL_STREAMS ? dirs[i] : (int)otherwise;
 }
 
+/* what brings its other lines; where media goes past us, addresses and keys are among them */
+#define REST (1u << CALL_OTHER | (around ? 1u << CALL_ADDRESS | 1u << CALL_KEYS : 0u))
 #define WHOLE (1u << CALL_ADD | 1u << CALL_REMOVE | 1u << CALL_FAX)
 
 int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, const struct call_change *ch, unsigned relayed, const uint8_t *dirs,
 	struct slice *ret)
 {
 	const struct wire_sdp *view = parsed_of(&from->view, &doc_view);
-	struct text t = begin(view->nmedia ? view : now);
+	struct text t = begin(from, view->nmedia && !(relayed & 1u << CALL_KEYS) ? view : now);
 	unsigned i, n = view->nmedia;
 
 	for (i = n; i < now->nmedia; i++)
@@ -193,7 +197,7 @@ int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, co
 			n = i + 1;
 	for (i = 0; i < n; i++) {
 		unsigned m = ch->line[i] & relayed;
-		struct line l = { m & 1u << CALL_CODEC ? now : view, m & 1u << CALL_OTHER ? now : view, { NULL, NULL }, NULL, 0 };
+		struct line l = { m & 1u << CALL_CODEC ? now : view, m & REST ? now : view, { NULL, NULL }, NULL, 0 };
 
 		if (i >= view->nmedia && !(m & WHOLE)) {
 			put_dead(&t, &now->media[i]); /* consumed: stands only to keep the order */
@@ -258,19 +262,19 @@ int call_shown_answer(const struct call_leg *leg, const struct wire_sdp *was, co
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
 	const struct wire_sdp *base = parsed_of(&leg->sdp_out, &doc_base), *alt = parsed_of(&other->sdp_in, &doc_alt);
-	struct text t = begin(base->nmedia ? base : alt);
+	struct text t = begin(leg, base->nmedia ? base : alt);
 	unsigned live = put_answer(&t, base, alt, leg->was_offer ? NULL : was, now, other->shown_dir);
 
 	return live || !live_lines(now) ? end(&t, ret) : 488;
 }
 
-int call_shown_carry(struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret)
+int call_shown_carry(const struct call_leg *from, struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret)
 {
 	struct text t;
 
 	if (wire_sdp_parse(answer, &doc_base))
 		return 502;
-	t = begin(&doc_base);
+	t = begin(from, &doc_base);
 	put_answer(&t, &doc_base, NULL, NULL, now, dirs);
 	return end(&t, ret);
 }
@@ -280,7 +284,7 @@ int call_shown_invite(const struct call_leg *leg, struct slice *ret)
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
 	const struct wire_sdp *theirs = parsed_of(&other->sdp_in, &doc_view), *ours = parsed_of(&leg->sdp_out, &doc_base);
 	const struct wire_sdp *agreed = leg->was_offer ? ours : parsed_of(&leg->sdp_in, &doc_alt);
-	struct text t = begin(theirs);
+	struct text t = begin(leg, theirs);
 	unsigned i;
 
 	for (i = 0; i < theirs->nmedia; i++) {
@@ -321,7 +325,7 @@ void call_shown_answered(const struct wire_sdp *answer, struct slice offer, uint
 int call_shown_all(struct call_leg *leg)
 {
 	const struct wire_sdp *in = parsed_of(&leg->sdp_in, &doc_view);
-	struct text t = begin(in);
+	struct text t = begin(leg, in);
 	struct slice text;
 	unsigned i;
 
@@ -396,7 +400,7 @@ bool call_shown_fits(const struct call_leg *leg, const struct wire_sdp *now, con
 int call_shown_join(const struct call_leg *to, const struct wire_sdp *now, struct slice *ret)
 {
 	const struct wire_sdp *ours = parsed_of(&to->sdp_out, &doc_base);
-	struct text t = begin(now);
+	struct text t = begin(to, now);
 	unsigned i;
 
 	for (i = 0; i < now->nmedia; i++) {

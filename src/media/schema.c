@@ -31,8 +31,8 @@ static const struct conf_row rows[] = {
 	  .doc = "`auto` follows a peer behind NAT to where its packets come from, `strict` takes the signalled address alone." },
 	{ .key = "inactivity", .type = CONF_INT, .at = AT(inactivity), .def = "300", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "End a call when one side sends neither RTP nor RTCP for so long although it may; 0 is never." },
-	{ .key = "anchor", .type = CONF_BOOL, .at = AT(anchor), .flags = CONF_LATER, .def = "true",
-	  .doc = "Carry the media; where both legs say false it flows around Postern." },
+	{ .key = "anchor", .type = CONF_BOOL, .at = AT(anchor), .def = "true",
+	  .doc = "Carry the media; where both legs say false it flows around Postern: the addresses in SDP pass, and no ports are taken." },
 	{ .key = NULL }
 };
 

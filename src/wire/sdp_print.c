@@ -141,9 +141,9 @@ static void put_attrs(struct text *t, const struct wire_sdp *s, const struct wir
 			continue;
 		wire_sdp_attr_split(s->line[i].value, &name, &value);
 		/* these two are ours to write, whatever the caller keeps */
-		if (slice_eq_nocase(name, SLICE("rtcp")) || slice_eq_nocase(name, SLICE("rtcp-mux")))
+		if (!e->around && (slice_eq_nocase(name, SLICE("rtcp")) || slice_eq_nocase(name, SLICE("rtcp-mux"))))
 			continue;
-		if (name.n && keep(m, name, value))
+		if (name.n && (e->around || keep(m, name, value)))
 			put_line(t, 'a', s->line[i].value);
 	}
 }
