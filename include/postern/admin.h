@@ -35,7 +35,7 @@ struct admin_params {
 	struct loop *loop;
 	struct store *store;
 	int http_fd;                       /* listening TCP socket of the API; taken over, -1: none */
-	int ctl_fd;                        /* listening UNIX socket STATE/control.sock: the same API, no token asked; taken over, -1: none */
+	int ctl_fd;                        /* listening UNIX socket that STATE/control names: the same API, no token asked; taken over, -1: none */
 	struct slice tls_cert, tls_key;    /* PEM; empty: plain */
 	const char *token_hash;            /* of the admin token: keys_token_hash */
 	const struct loop_shm *calls, *streams, *admin_mem; /* read-only but admin_mem */
@@ -56,6 +56,10 @@ struct admin_params {
  * Thread  the loop's. Blocks: for the database alone
  */
 int admin_start(const struct admin_params *p, struct admin **ret);
+/** The OpenAPI 3.1 document, as /openapi.json gives it; malloc'd, NULL: no memory. */
+char *admin_openapi_print(void);
+/** The reference of the API (docs/reference-api.md), from the same tables; malloc'd, NULL: no memory. */
+char *admin_reference_print(void);
 /** The document in force (JSON of the revision) and its number: what /config shows from now on. ERR_CONFIG: the old one stays. */
 int admin_set_revision(struct admin *a, uint64_t number, struct slice document);
 /**

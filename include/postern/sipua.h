@@ -95,6 +95,9 @@ int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_
  * transaction uses it any more.
  */
 void sipua_listener_remove(struct sipua *ua, unsigned number);
+/** Was it removed, and its socket closed since nothing uses it any more? Or not closed yet? */
+bool sipua_listener_closed(const struct sipua *ua, unsigned number);
+bool sipua_listener_draining(const struct sipua *ua, unsigned number);
 /** Runs a canned exchange over loopback and checks that every override was hit; ERR_WRONGSTATE with `why` where one was not. */
 int sipua_guard_selftest(char why[static 256]);
 /** "host:port" that we advertise for a listener (Via, Contact, From). Borrowed. */

@@ -7,7 +7,7 @@
 #include "postern/conf.h"
 
 #define LIST_KEYS \
-	{ .key = "limit", .type = CONF_INT, .min = 1, .max = ADMIN_LIST_MAX, .doc = "Items of a page; 100 where it is not given, more than 1000 is taken as 1000" }, \
+	{ .key = "limit", .type = CONF_INT, .min = 1, .doc = "Items of a page; 100 where it is not given, more than 1000 is taken as 1000" }, \
 	{ .key = "after", .type = CONF_STRING, .doc = "Cursor: `next` of the page before" }
 
 const struct conf_row admin_query_list[] = { LIST_KEYS, { 0 } };
@@ -17,7 +17,7 @@ const struct conf_row admin_query_calls[] = {
 	{ .key = "number", .type = CONF_STRING, .doc = "Calls whose caller or callee holds this" },
 	{ .key = "trunk", .type = CONF_STRING, .doc = "Calls with a leg of this trunk" },
 	{ .key = "state", .type = CONF_STRING, .doc = "Calls in this state" },
-	{ .key = "age", .type = CONF_INT, .unit = "s", .doc = "Calls that began at least so long ago" },
+	{ .key = "age", .type = CONF_INT, .max = UINT32_MAX, .unit = "s", .doc = "Calls that began at least so long ago" },
 	{ 0 }
 };
 
@@ -28,7 +28,7 @@ const struct conf_row admin_query_write[] = {
 };
 
 const struct conf_row admin_query_diff[] = {
-	{ .key = "against", .type = CONF_INT, .min = 1, .doc = "The revision that the patch begins at; the one before where it is not given" },
+	{ .key = "against", .type = CONF_INT, .min = 1, .max = 9007199254740991.0, .doc = "The revision that the patch begins at; the one before where it is not given" },
 	{ 0 }
 };
 

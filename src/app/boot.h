@@ -37,7 +37,8 @@ enum app_boot_msg {
 	APP_BOOT_STORED,     /* u32 transaction, i32 status, u64 revision */
 	APP_BOOT_COMMITTED,  /* u32 transaction */
 	APP_BOOT_NEWEST,     /* admin, before SERVING: u64 number of the newest revision in the database */
-	APP_BOOT_APPLY       /* admin: struct app_apply; the bundle as a sealed blob */
+	APP_BOOT_APPLY,      /* admin: struct app_apply; the bundle as a sealed blob */
+	APP_BOOT_CLOSED      /* engine: u8 number of a listener that was removed, and is closed now that nothing uses it */
 };
 
 /** What a descriptor of SETUP or GO is. */

@@ -36,7 +36,8 @@ static struct engine {
 	struct base_ring *records, *events;
 	struct loop_chan *admin;
 	struct role *role;
-	struct loop_timer quiet;
+	struct loop_timer quiet, closed;
+	bool told[APP_LISTENERS];          /* the supervisor knows that it is closed */
 	unsigned tries;
 } engine;
 
@@ -119,6 +120,28 @@ static void listeners_shut(const struct app_layout *keep)
 			sipua_listener_remove(engine.ua, i);
 }
 
+#define CLOSED_MS 200
+
+/* Listeners that were removed drain; the supervisor keeps their addresses for us until then. */
+static void tell_closed(void *arg)
+{
+	struct role *r = arg;
+	bool more = false;
+
+	for (unsigned i = 0; i < APP_LISTENERS; i++) {
+		uint8_t number = (uint8_t)i;
+
+		if (app_layout_has(&r->now.layout, i) || engine.told[i])
+			continue;
+		engine.told[i] = sipua_listener_closed(engine.ua, i);
+		if (engine.told[i])
+			app_role_tell(r, APP_BOOT_CLOSED, (struct slice){ (char *)&number, 1 });
+		more |= sipua_listener_draining(engine.ua, i);
+	}
+	if (more)
+		loop_timer_start(r->loop, &engine.closed, CLOSED_MS, tell_closed, r);
+}
+
 static void listeners_commit(struct role *r)
 {
 	struct sipua_listener l;
@@ -129,6 +152,7 @@ static void listeners_commit(struct role *r)
 			base_log(BASE_ERROR, "engine", "listener %s keeps its former name", l.id);
 	}
 	listeners_shut(&r->now.layout);
+	tell_closed(r);
 }
 
 static void engine_abort(struct role *r)

@@ -36,6 +36,8 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 	if (role != APP_ADMIN)
 		hand(h, APP_FD_MAP, s->p->memory.map);
 	for (size_t i = 0; role == APP_ENGINE && i < s->numbers.nlisteners; i++) {
+		if (s->numbers.listener[i].draining)
+			continue;
 		h->number[h->n] = (uint8_t)i;
 		hand(h, APP_FD_LISTENER, s->numbers.listener[i].fd);
 	}
@@ -80,7 +82,7 @@ int app_feed_setup(struct child *c)
 	memcpy(setup.tag, h.tag, h.n);
 	memcpy(setup.number, h.number, h.n);
 	for (size_t i = 0; i < s->numbers.nlisteners; i++)
-		c->has[i] = s->numbers.listener[i].fd >= 0;
+		c->has[i] = s->numbers.listener[i].fd >= 0 && !s->numbers.listener[i].draining;
 	n = app_setup_print(&setup, buf, sizeof(buf));
 	if (n < 0)
 		return n;

@@ -124,14 +124,32 @@ static int listeners(struct app_numbers *nb, const struct conf_doc *doc, struct 
 	return err;
 }
 
-/* Close what the layout has no part in, and forget it where it is the last. */
+static void close_one(struct app_listener *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	l->draining = false;
+}
+
+/* Close what the layout has no part in; what is draining stays. */
 static void sweep(struct app_numbers *nb, const struct app_layout *keep)
 {
 	for (size_t i = 0; i < nb->nlisteners; i++)
-		if (nb->listener[i].fd >= 0 && !app_layout_has(keep, i)) {
-			close(nb->listener[i].fd);
-			nb->listener[i].fd = -1;
-		}
+		if (!nb->listener[i].draining && !app_layout_has(keep, i))
+			close_one(&nb->listener[i]);
+}
+
+void app_numbers_closed(struct app_numbers *nb, size_t number, const struct app_layout *keep)
+{
+	if (number < nb->nlisteners && nb->listener[number].draining && !app_layout_has(keep, number))
+		close_one(&nb->listener[number]);
+}
+
+void app_numbers_drop(struct app_numbers *nb, const struct app_layout *keep)
+{
+	for (size_t i = 0; i < nb->nlisteners; i++)
+		app_numbers_closed(nb, i, keep);
 }
 
 int app_numbers_init(struct app_numbers *nb, const struct conf_doc *doc, const int *fd)
@@ -165,6 +183,11 @@ int app_numbers_plan(struct app_numbers *nb, const struct conf_doc *doc, struct 
 
 void app_numbers_commit(struct app_numbers *nb, struct app_layout *next)
 {
+	for (size_t i = 0; i < nb->nlisteners; i++) {
+		struct app_listener *l = &nb->listener[i];
+
+		l->draining = l->fd >= 0 && !app_layout_has(next, i) && (l->draining || (l->transport == 0 && app_layout_has(&nb->now, i)));
+	}
 	sweep(nb, next);
 	app_layout_fini(&nb->now);
 	nb->now = *next;

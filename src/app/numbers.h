@@ -20,7 +20,12 @@ struct app_layout {
 	uint16_t *realm;                   /* malloc'd */
 };
 
-struct app_listener { uint8_t transport; union base_addr addr; int fd; }; /* fd -1: closed */
+struct app_listener {
+	uint8_t transport;
+	union base_addr addr;
+	int fd;                            /* -1: closed */
+	bool draining;                     /* UDP that was removed: the engine may still serve dialogs by it; the same address takes it up again */
+};
 
 struct app_numbers {
 	struct app_listener listener[APP_LISTENERS];
@@ -37,10 +42,14 @@ int app_numbers_init(struct app_numbers *nb, const struct conf_doc *doc, const i
  * @return 0; ERR_CONFIG with an error at each listener that cannot be opened; -ENOMEM. Nothing has changed then.
  */
 int app_numbers_plan(struct app_numbers *nb, const struct conf_doc *doc, struct conf_errors *errs, struct app_layout *ret);
-/** It is in force: listeners that it has no more are closed here. Takes next over. */
+/** It is in force: listeners that it has no more are closed here, or drain. Takes next over. */
 void app_numbers_commit(struct app_numbers *nb, struct app_layout *next);
 /** It is not: what was opened for it is closed. */
 void app_numbers_abort(struct app_numbers *nb, struct app_layout *next);
+/** The engine has closed one that was draining. keep: of a change that is under way. */
+void app_numbers_closed(struct app_numbers *nb, size_t number, const struct app_layout *keep);
+/** No engine serves what was draining any more. */
+void app_numbers_drop(struct app_numbers *nb, const struct app_layout *keep);
 void app_layout_fini(struct app_layout *l);
 bool app_layout_has(const struct app_layout *l, size_t number);
 

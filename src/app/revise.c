@@ -67,13 +67,13 @@ static void abort_one(struct child *c)
 	c->voted = 0;
 }
 
-/* What it was given of listeners that are closed again is nothing any more. */
+/* What it was given of listeners that are not in force is closed there. */
 static void forget_listeners(struct child *c)
 {
 	const struct app_numbers *nb = &c->seat->super->numbers;
 
 	for (size_t i = 0; i < APP_LISTENERS; i++)
-		if (i >= nb->nlisteners || nb->listener[i].fd < 0)
+		if (i >= nb->nlisteners || nb->listener[i].fd < 0 || !app_layout_has(&nb->now, i))
 			c->has[i] = 0;
 }
 
@@ -165,6 +165,7 @@ static void commit(struct super *s)
 	s->bare = v->bare;
 	v->full = v->bare = -1;
 	app_numbers_commit(&s->numbers, &v->layout);
+	app_super_each(s, forget_listeners);
 	v->phase = REVISE_COMMITTING;
 	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);

@@ -166,12 +166,19 @@ static void on_stored(struct child *c, struct reader *r)
 }
 
 /* What a role may say. A child that says anything else is broken and goes. */
+static void on_closed(struct child *c, struct reader *r)
+{
+	struct super *s = c->seat->super;
+
+	app_numbers_closed(&s->numbers, rd_u8(r), &s->revise.layout);
+}
+
 static void on_message(void *arg, struct loop_msg *m)
 {
 	static void (*const handler[])(struct child *, struct reader *) = {
 		[APP_BOOT_TAKEN] = on_taken,       [APP_BOOT_PREPARED] = on_prepared, [APP_BOOT_SERVING] = on_serving,
 		[APP_BOOT_DRAINING] = on_draining, [APP_BOOT_DRAINED] = on_drained,   [APP_BOOT_STORED] = on_stored,
-		[APP_BOOT_COMMITTED] = on_committed, [APP_BOOT_NEWEST] = on_newest,
+		[APP_BOOT_COMMITTED] = on_committed, [APP_BOOT_NEWEST] = on_newest,     [APP_BOOT_CLOSED] = on_closed,
 	};
 	struct child *c = arg;
 	struct reader r;
@@ -367,6 +374,8 @@ static void vacate(struct child *c)
 	struct seat *seat = c->seat;
 
 	app_revise_child_gone(c);
+	if (seat->serving == c && seat->role == APP_ENGINE)
+		app_numbers_drop(&seat->super->numbers, &seat->super->revise.layout);
 	if (seat->serving == c)
 		serving_died(seat);
 	else if (seat->spare == c)

@@ -148,3 +148,13 @@ void sipua_listener_remove(struct sipua *ua, unsigned number)
 	ua->tp[number].gone = true;
 	sipua_listeners_tick(ua);
 }
+
+bool sipua_listener_closed(const struct sipua *ua, unsigned number)
+{
+	return is_number(ua, number) && ua->tp[number].closed;
+}
+
+bool sipua_listener_draining(const struct sipua *ua, unsigned number)
+{
+	return is_number(ua, number) && ua->tp[number].gone && !ua->tp[number].closed;
+}

@@ -13,6 +13,12 @@ def write(bed, method, path, body=None, want=(200, 201, 204), **kw):
     return r
 
 
+def hang_up(c, i):
+    tx = c.request('BYE')
+    i.answer_bye()
+    equal(tx.final().status, 200, 'BYE')
+
+
 def etag(bed):
     return bed.d.get('/config').headers['ETag']
 
@@ -118,3 +124,33 @@ def write_listeners(t):
     s.close()
     c.bye()
     i.expect('BYE')
+
+
+@test()
+def write_listener_comes_back(t):
+    """A listener that was removed under a standing call comes back at the same address: by rollback, and by a change that nobody confirmed; once the call is over the address is free"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    ip, port = bed.doc['listeners'][0]['address'], bed.doc['listeners'][0]['port']
+    write(bed, 'PATCH', '/config/listeners/core-udp', {'port': port + 100})
+    write(bed, 'POST', '/config/rollback', {'revision': 1})
+    hang_up(c, i)
+    bed.d.no_calls()
+    c, i, ra, rb = establish(bed, bed.a, bed.b)      # the listener takes calls again
+    write(bed, 'PATCH', '/config/listeners/core-udp?confirm_within=1', {'port': port + 101})
+    until(lambda: bed.d.get('/config/listeners/core-udp').json['port'] == port, 6, 'the former port')
+    hang_up(c, i)
+    hang_up(*establish(bed, bed.a, bed.b)[:2])
+    bed.d.no_calls()
+    write(bed, 'PATCH', '/config/listeners/core-udp', {'port': port + 102})
+
+    def free():
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            s.bind((ip, port))
+            return True
+        except OSError:
+            return False
+        finally:
+            s.close()
+    until(free, 6, 'the address of the removed listener is free')

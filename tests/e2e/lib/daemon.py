@@ -12,6 +12,7 @@ import urllib.request
 
 from . import certs
 from .base import Fail, Proc, SANITIZED, SLOW, alive, check, descendants, until
+from .openapi import Watch
 from .ua import Agent
 
 TOKEN = 'e2e-admin-token-4d1f6a90c3'
@@ -78,6 +79,7 @@ class Postern:
         if token:
             self.env['POSTERN_ADMIN_TOKEN'] = token
         self.proc, self.killed, self.may_log_bad = None, set(), False
+        self.watch = Watch(os.path.join(os.path.dirname(t.program('posternd')), 'api-reference'))
         t.daemons.append(self)
         self.write()
 
@@ -129,9 +131,11 @@ class Postern:
             rq.add_header('Authorization', 'Bearer ' + token)
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(rq, timeout=seconds * SLOW) as r:
-                return Answer(r.status, r.headers, r.read())
+                answer = Answer(r.status, r.headers, r.read())
         except urllib.error.HTTPError as e:
-            return Answer(e.code, e.headers, e.read())
+            answer = Answer(e.code, e.headers, e.read())
+        self.watch.note(method, path, None if isinstance(body, bytes) else body, answer)
+        return answer
 
     def get(self, path, **kw):
         return self.http('GET', path, **kw)
@@ -251,6 +255,8 @@ class Postern:
         bad = [ln for ln in text.splitlines() if BAD.search(ln)]
         check(not bad or self.may_log_bad, 'the log has: %s', bad[:3])
         check(TOKEN not in text, 'the admin token stands in the log')
+        odd = self.watch.errors()
+        check(not odd, 'not as the OpenAPI document says: %s', odd[:4])
         check(self.proc.running() or self.proc.p.returncode == 0, 'posternd ended with %s\n%s', self.proc.p.returncode, self.proc.tail())
 
 

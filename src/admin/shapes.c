@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin/shapes: the tables, see the header. Rows have no place in a C struct: they describe. */
+#include <string.h>
+
+#include "admin/shapes.h"
+
+#define TEXT(k, d)   { .key = k, .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = d }
+#define MAYBE(k, d)  { .key = k, .type = CONF_STRING, .flags = CONF_REQUIRED | CONF_NULL, .doc = d }
+#define TIME(k, d)   { .key = k, .type = CONF_STRING, .flags = CONF_REQUIRED, .unit = "RFC 3339", .doc = d }
+#define WHEN(k, d)   { .key = k, .type = CONF_STRING, .flags = CONF_REQUIRED | CONF_NULL, .unit = "RFC 3339", .doc = d }
+#define COUNT(k, d)  { .key = k, .type = CONF_INT, .flags = CONF_REQUIRED, .min = 0, .max = 9007199254740991.0, .doc = d }
+#define REAL(k, u, d) { .key = k, .type = CONF_REAL, .flags = CONF_REQUIRED | CONF_NULL, .unit = u, .doc = d }
+#define YES(k, d)    { .key = k, .type = CONF_BOOL, .flags = CONF_REQUIRED, .doc = d }
+#define OBJECT(k, r, d) { .key = k, .type = CONF_OBJECT, .flags = CONF_REQUIRED | CONF_NULL, .ref = r, .doc = d }
+#define OBJECTS(k, r, d) { .key = k, .type = CONF_LIST, .elem = CONF_OBJECT, .flags = CONF_REQUIRED, .ref = r, .most = 65536, .doc = d }
+#define TEXTS(k, d)  { .key = k, .type = CONF_LIST, .elem = CONF_STRING, .flags = CONF_REQUIRED, .most = 65536, .doc = d }
+#define LAST         { 0 }
+
+static const char *const health_names[] = { "ok", "degraded", "draining", NULL };
+static const char *const call_states[] = { "setup", "early", "answered", "up", "ending", NULL };
+static const char *const ways[] = { "in", "out", NULL };
+static const char *const roles[] = { "supervisor", "engine", "media", "admin", NULL };
+static const char *const file_kinds[] = { "certificate", "key", "policy", NULL };
+static const char *const patch_ops[] = { "add", "remove", "replace", "move", "copy", "test", NULL };
+
+/* ---- the daemon ---- */
+static const struct conf_row process[] = {
+	{ .key = "role", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = roles, .doc = "Its part" },
+	COUNT("pid", "Process number"), COUNT("restarts", "How often it was replaced since the start"), TIME("since", "Serves since then"), LAST
+};
+static const struct conf_row health[] = {
+	{ .key = "status", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = health_names, .doc = "ok and degraded take calls" },
+	{ .key = "processes", .type = CONF_LIST, .elem = CONF_OBJECT, .ref = "process", .doc = "With a token alone" }, LAST
+};
+
+/* ---- configuration ---- */
+static const struct conf_row note[] = { TEXT("pointer", "JSON pointer into the document"), TEXT("message", "What is wrong, or worth knowing"), LAST };
+static const struct conf_row saved[] = { COUNT("revision", "Number of the new revision"), OBJECTS("warnings", "note", "What was taken, but is worth a look"), LAST };
+static const struct conf_row valid[] = { YES("valid", "A dry run that would be taken"), OBJECTS("warnings", "note", "As of a write"), LAST };
+static const struct conf_row number[] = { COUNT("revision", "Number of a revision"), LAST };
+static const struct conf_row rollback[] = { { .key = "revision", .type = CONF_INT, .flags = CONF_REQUIRED, .min = 1, .max = 9007199254740991.0, .doc = "What to go back to" }, LAST };
+#define REVISION \
+	COUNT("number", "Its number"), TIME("time", "When it was made"), TEXT("user", "Who made it"), TEXT("comment", "X-Comment of the request"), \
+	YES("in_force", "It is the one in force"), \
+	{ .key = "confirm_until", .type = CONF_STRING, .unit = "RFC 3339", .doc = "It goes back by itself then, unless it is confirmed" }
+static const struct conf_row revision[] = { REVISION, LAST };
+static const struct conf_row file[] = {
+	{ .key = "kind", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = file_kinds, .doc = "What it is" }, TEXT("name", "As the document names it"),
+	COUNT("bytes", "Its size"), TEXT("sha256", "Of its content; *** of a key"), LAST
+};
+static const struct conf_row revision_whole[] = { REVISION, OBJECTS("files", "file", "Certificates, keys and policies of the revision"), OBJECT("document", "configuration", "As it was written, without secrets"), LAST };
+static const struct conf_row patch_op[] = {
+	{ .key = "op", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = patch_ops, .doc = "RFC 6902" }, TEXT("path", "JSON pointer; values beside it are the document's"), LAST
+};
+static const struct conf_row policy_saved[] = { TEXT("id", "The policy"), COUNT("revision", "Number of the new revision"), LAST };
+static const struct conf_row certificate[] = {
+	TEXT("name", "File name, as TLS profiles name it"),
+	{ .key = "subject", .type = CONF_STRING, .doc = "Subject" }, { .key = "issuer", .type = CONF_STRING, .doc = "Issuer" },
+	{ .key = "names", .type = CONF_LIST, .elem = CONF_STRING, .doc = "Subject alternative names" },
+	{ .key = "not_before", .type = CONF_STRING, .unit = "RFC 3339", .doc = "Good from then on" }, { .key = "expires", .type = CONF_STRING, .unit = "RFC 3339", .doc = "Good until then" },
+	{ .key = "fingerprint", .type = CONF_STRING, .doc = "SHA-256" }, { .key = "key_type", .type = CONF_STRING, .doc = "Algorithm and size" },
+	{ .key = "key", .type = CONF_BOOL, .doc = "Its private key is there" }, { .key = "error", .type = CONF_STRING, .doc = "Why it cannot be read" },
+	TEXTS("used_by", "TLS profiles that name it"), LAST
+};
+static const struct conf_row certificate_new[] = {
+	{ .key = "certificate", .type = CONF_STRING, .flags = CONF_REQUIRED, .max = 1048576, .doc = "Certificate and chain, PEM" },
+	{ .key = "key", .type = CONF_STRING, .max = 1048576, .doc = "Private key, PEM; a certificate alone is an anchor" }, LAST
+};
+
+/* ---- users ---- */
+#define TOKEN TEXT("id", "To take it back"), TIME("created", "When it was made"), WHEN("expires", "Good until then; null: for ever"), WHEN("last_used", "To the minute")
+static const struct conf_row token[] = { TOKEN, LAST };
+static const struct conf_row token_shown[] = { TOKEN, TEXT("token", "The token itself, which is not shown again"), LAST };
+static const struct conf_row token_new[] = {
+	{ .key = "expires", .type = CONF_STRING, .flags = CONF_NULL, .unit = "RFC 3339", .doc = "A time to come, in UTC" },
+	{ .key = "expires_in", .type = CONF_INT, .flags = CONF_NULL, .min = 1, .max = 315360000, .unit = "s", .doc = "In place of expires" }, LAST
+};
+static const struct conf_row audit[] = {
+	TIME("time", "When"), TEXT("user", "Who; empty: a login that failed"), TEXT("address", "From where"), TEXT("method", "HTTP method"), TEXT("path", "What was asked"),
+	COUNT("status", "What became of it"), LAST
+};
+
+/* ---- calls ---- */
+static const struct conf_row timer[] = {
+	COUNT("expires", "Interval of the session timer in seconds"), TEXT("refresher", "local, peer or none"), WHEN("deadline", "The session ends then, unless it is refreshed"), LAST
+};
+#define LEG \
+	MAYBE("trunk", "Its trunk"), MAYBE("realm", "Its realm"), MAYBE("call_id", "Call-ID of its dialog"), \
+	{ .key = "direction", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = ways, .doc = "in: the caller's" }, MAYBE("target", "Where its requests go")
+static const struct conf_row leg[] = { LEG, LAST };
+static const struct conf_row leg_whole[] = {
+	LEG, MAYBE("peer", "Address of its peer"), TEXT("transport", "udp, tcp or tls"), MAYBE("local_uri", "Our party"), MAYBE("remote_uri", "Its party"),
+	MAYBE("sdp_in", "What the peer said last"), MAYBE("sdp_out", "What we said last"), OBJECT("timer", "timer", "Session timer"), OBJECTS("media", "stream", "Its streams"), LAST
+};
+static const struct conf_row stream[] = { MAYBE("kind", "audio, video, image"), MAYBE("local", "Our address"), MAYBE("remote", "The address that the peer named"), LAST };
+#define CALL \
+	TEXT("id", "Its id, also of its record"), { .key = "state", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = call_states, .doc = "How far it is" }, \
+	MAYBE("from", "Caller"), MAYBE("to", "Callee"), MAYBE("route", "Route that took it"), TIME("started", "When the INVITE came"), WHEN("answered", "When it was answered")
+static const struct conf_row call[] = { CALL, OBJECTS("legs", "leg", "Caller's and callee's leg"), LAST };
+static const struct conf_row call_whole[] = { CALL, WHEN("ringing", "When it rang"), OBJECTS("legs", "leg_whole", "Caller's and callee's leg"), LAST };
+static const struct conf_row filter[] = {
+	{ .key = "number", .type = CONF_STRING, .doc = "Caller or callee holds this" }, { .key = "trunk", .type = CONF_STRING, .doc = "A leg is of this trunk" },
+	{ .key = "state", .type = CONF_WORD, .names = call_states, .doc = "It is in this state" },
+	{ .key = "age", .type = CONF_INT, .min = 0, .max = 4294967295.0, .unit = "s", .doc = "It began at least so long ago" }, LAST
+};
+static const struct conf_row calls_end[] = {
+	{ .key = "filter", .type = CONF_OBJECT, .flags = CONF_REQUIRED, .ref = "filter", .doc = "Which calls; at least one key" },
+	{ .key = "dry_run", .type = CONF_BOOL, .def = "false", .doc = "Tell which, end none" }, LAST
+};
+static const struct conf_row calls_ended[] = { COUNT("count", "So many calls fit"), TEXTS("items", "Their ids, the first 1000"), YES("dry_run", "None was ended"), LAST };
+static const struct conf_row cdr[] = {
+	TEXT("id", "The call's id"), MAYBE("call_id_a", "Call-ID of the caller's leg"), MAYBE("call_id_b", "Call-ID of the callee's leg"), MAYBE("from", "Caller"), MAYBE("to", "Callee"),
+	MAYBE("trunk_in", "Trunk that it came from"), MAYBE("trunk_out", "Trunk that it went to"), MAYBE("route", "Route that took it"), TIME("start", "When the INVITE came"),
+	WHEN("ringing", "When it rang"), WHEN("answer", "When it was answered"), TIME("end", "When it was over"), COUNT("status", "Final SIP status"), MAYBE("cause", "Why it ended"),
+	MAYBE("ended_by", "Who ended it"), OBJECTS("targets", NULL, "Targets that were tried, in order"), OBJECTS("quality", NULL, "Figures of its streams"), LAST
+};
+
+/* ---- trunks ---- */
+static const struct conf_row target[] = {
+	MAYBE("uri", "As configured"), MAYBE("address", "Resolved"), COUNT("port", "Resolved"), TEXT("transport", "udp, tcp or tls"), COUNT("priority", "Lower is tried first"),
+	COUNT("weight", "Share among equals"), TEXT("state", "up, suspect, down, draining or resting"), MAYBE("reason", "Of the state"), WHEN("since", "Of the state"),
+	COUNT("calls", "In progress"), LAST
+};
+static const struct conf_row trunk_state[] = {
+	TEXT("id", "The trunk"), TEXT("state", "As its best target"), COUNT("calls", "In progress"), COUNT("cps", "New ones in the last second"), OBJECTS("targets", "target", "Resolved, in order"), LAST
+};
+static const struct conf_row member[] = { TEXT("trunk", "Trunk or group"), COUNT("priority", "Lower is tried first"), COUNT("weight", "Share among equals"), LAST };
+static const struct conf_row group[] = { TEXT("id", "The group"), TEXT("strategy", "How members are chosen"), OBJECTS("members", "member", "By priority"), LAST };
+static const struct conf_row preview[] = {
+	{ .key = "from_trunk", .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = "Trunk that the call comes from" },
+	{ .key = "to", .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = "Number or sip: URI" }, { .key = "from", .type = CONF_STRING, .doc = "Number or sip: URI" },
+	{ .key = "headers", .type = CONF_OBJECT, .doc = "Further headers by name" }, LAST
+};
+static const struct conf_row way[] = {
+	TEXT("route", "The route that takes it"), TEXT("to", "Its trunk or group"), { .key = "rules", .type = CONF_LIST, .elem = CONF_OBJECT, .doc = "Rules that would fire" },
+	OBJECTS("targets", NULL, "In the order in which they would be tried"), LAST
+};
+static const struct conf_row problem[] = {
+	{ .key = "type", .type = CONF_STRING, .doc = "about:blank" }, TEXT("title", "Of the status"), COUNT("status", "HTTP status"), { .key = "detail", .type = CONF_STRING, .doc = "What is wrong, in words" },
+	{ .key = "errors", .type = CONF_LIST, .elem = CONF_OBJECT, .ref = "note", .most = 65536, .doc = "Where a document is at fault: each error at its pointer" },
+	{ .key = "users", .type = CONF_LIST, .elem = CONF_STRING, .most = 65536, .doc = "Of a 409: who names what was to be deleted" }, LAST
+};
+
+const struct admin_shape admin_shapes[] = {
+	{ "problem", problem, false, "What went wrong (RFC 9457)" }, { "process", process, false, "A process of the daemon" }, { "health", health, false, "Can calls be taken" },
+	{ "note", note, false, "An error or a warning at its place" }, { "saved", saved, false, "A write that is in force" }, { "valid", valid, false, "A dry run" },
+	{ "number", number, false, "A revision's number" }, { "rollback", rollback, true, "Which revision to go back to" }, { "revision", revision, false, "A revision of the configuration" },
+	{ "file", file, false, "A file of a revision" }, { "revision_whole", revision_whole, false, "A revision with document and files" }, { "patch_op", patch_op, false, "A step of a JSON Patch" },
+	{ "policy_saved", policy_saved, false, "A policy that is in force" }, { "certificate", certificate, false, "What a certificate says" },
+	{ "certificate_new", certificate_new, true, "A certificate and its key" }, { "token", token, false, "A token without itself" }, { "token_shown", token_shown, false, "A new token" },
+	{ "token_new", token_new, true, "How long a token shall be good" }, { "audit", audit, false, "A write or a login" }, { "timer", timer, false, "A session timer (RFC 4028)" },
+	{ "leg", leg, false, "One side of a call" }, { "leg_whole", leg_whole, false, "One side of a call, with what was said" }, { "stream", stream, false, "A stream and what media counts" },
+	{ "call", call, false, "A live call" }, { "call_whole", call_whole, false, "A live call with all that is known" }, { "filter", filter, true, "Which calls" },
+	{ "calls_end", calls_end, true, "Calls to end" }, { "calls_ended", calls_ended, false, "Calls that end" }, { "cdr", cdr, false, "Record of an ended call" },
+	{ "target", target, false, "A resolved target of a trunk" }, { "trunk_state", trunk_state, false, "A trunk as it stands" }, { "member", member, false, "A member of a group" },
+	{ "group", group, false, "A group as it stands" }, { "preview", preview, true, "A call that might come" }, { "way", way, false, "The way of a call" },
+	{ NULL, NULL, false, NULL }
+};
+
+#define WRITTEN "200 saved|valid"
+#define ACTION  "200 , 204"
+
+static const struct admin_exchange exchanges[] = {
+	{ "GET", "/health", NULL, "200 health, 503 health" },
+	{ "GET", "/config", NULL, "200 configuration" },
+	{ "PUT", "/config", "configuration", WRITTEN },
+	{ "POST", "/config/confirm", NULL, "200 number" },
+	{ "POST", "/config/rollback", "rollback", WRITTEN },
+	{ "GET", "/config/revisions", NULL, "200 [revision]" },
+	{ "GET", "/config/revisions/{n}", NULL, "200 revision_whole" },
+	{ "GET", "/config/revisions/{n}/diff", NULL, "200 patch" },
+	{ "GET", "/config/{collection}", NULL, "200 [{one}]" },
+	{ "POST", "/config/{collection}", "{one}", "200 valid, 201 {one}" },
+	{ "PUT", "/config/{collection}", "{one}", "200 {one}|valid" },
+	{ "PATCH", "/config/{collection}", NULL, "200 {one}|valid" },
+	{ "GET", "/config/{collection}/{id}", NULL, "200 {one}" },
+	{ "PUT", "/config/{collection}/{id}", "{one}", "200 {one}|valid, 201 {one}" },
+	{ "PATCH", "/config/{collection}/{id}", NULL, "200 {one}|valid" },
+	{ "DELETE", "/config/{collection}/{id}", NULL, "200 valid, 204" },
+	{ "GET", "/policies/{id}", NULL, "200 text" },
+	{ "PUT", "/policies/{id}", NULL, "200 policy_saved|valid, 201 policy_saved" },
+	{ "DELETE", "/policies/{id}", NULL, "200 valid, 204" },
+	{ "GET", "/users/{id}/tokens", NULL, "200 [token]" },
+	{ "POST", "/users/{id}/tokens", "token_new", "201 token_shown" },
+	{ "DELETE", "/users/{id}/tokens/{token_id}", NULL, "204" },
+	{ "GET", "/audit", NULL, "200 [audit]" },
+	{ "GET", "/certificates", NULL, "200 [certificate]" },
+	{ "GET", "/certificates/{name}", NULL, "200 certificate" },
+	{ "PUT", "/certificates/{name}", "certificate_new", "200 certificate|valid, 201 certificate" },
+	{ "DELETE", "/certificates/{name}", NULL, "200 valid, 204" },
+	{ "GET", "/calls", NULL, "200 [call]" },
+	{ "POST", "/calls/end", "calls_end", "200 calls_ended" },
+	{ "GET", "/calls/{id}", NULL, "200 call_whole" },
+	{ "DELETE", "/calls/{id}", NULL, ACTION },
+	{ "GET", "/cdrs", NULL, "200 [cdr]" },
+	{ "GET", "/cdrs/{id}", NULL, "200 cdr" },
+	{ "GET", "/trunks", NULL, "200 [trunk_state]" },
+	{ "GET", "/trunks/{id}", NULL, "200 trunk_state" },
+	{ "POST", "/trunks/{id}/probe", NULL, ACTION },
+	{ "POST", "/trunks/{id}/drain", NULL, ACTION },
+	{ "POST", "/trunks/{id}/undrain", NULL, ACTION },
+	{ "GET", "/trunk-groups", NULL, "200 [group]" },
+	{ "POST", "/routes/preview", "preview", "200 way" },
+	{ "GET", "/metrics", NULL, "200 text" },
+	{ "POST", "/drain", NULL, ACTION },
+	{ "POST", "/undrain", NULL, ACTION },
+};
+
+const struct admin_exchange *admin_exchange_of(const char *method, const char *path)
+{
+	static const struct admin_exchange any = { NULL, NULL, NULL, "2XX " };
+
+	for (size_t i = 0; i < sizeof exchanges / sizeof exchanges[0]; i++)
+		if (!strcmp(exchanges[i].method, method) && !strcmp(exchanges[i].path, path))
+			return &exchanges[i];
+	return &any;
+}
