@@ -53,6 +53,8 @@ struct call_record_leg {
 	uint8_t offer_state, hold;         /* offer_state: 1 sdp_in was an offer; bits 2, 3: Supported without, with `replaces` */
 	uint32_t dirs;                     /* two bits a stream: lower half as the peer wants, upper half as it was shown */
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
+	uint8_t no_timer; uint32_t stripped, stripped_in; struct slice our_allow; /* what policies did, as struct sipua_dialog_state */
+	struct slice sdp_sent;             /* what left in place of sdp_out, where that is another; else empty */
 	uint8_t nstreams; struct call_record_stream stream[CALL_STREAMS];
 };
 struct call_record {
@@ -62,11 +64,22 @@ struct call_record {
 	struct slice from, to, route;      /* user parts or URIs as shown */
 	int64_t start_ms, ringing_ms, answer_ms; /* wall clock; 0 = not yet */
 	struct call_record_leg leg[2];     /* A (the caller's), B */
-	struct slice vars;                 /* call variables and tags (later) */
+	struct slice vars;                 /* call variables, tags, rules that fired: call_note_next */
 	struct slice decisions;            /* mid-call decisions, JSON array; empty: none */
 	struct slice extra;                /* fields of a newer version: kept, not read */
 	uint8_t over;                      /* CALL_ENDING: bit 0 leg A knows, bit 1 leg B; beside the record, not in it */
 };
+/* One of the things that policies noted; name: of the variable, the tag, the rule's policy. The last line: of a rule that fired. */
+enum call_note_kind { CALL_NOTE_VAR = 1, CALL_NOTE_TAG, CALL_NOTE_FIRED };
+struct call_note {
+	uint8_t kind;
+	struct slice name, value;
+	bool send, out, request; uint32_t line, count; int64_t first_ms, last_ms;
+};
+/** Print one behind the others. */
+void call_note_print(struct writer *w, const struct call_note *n);
+/** Take the first one of rest; false at its end, or where it is torn. Slices borrow. */
+bool call_note_next(struct slice *rest, struct call_note *ret);
 /** Print into memory; ERR_TRUNCATED. */
 int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len);
 /** Parse; slices borrow buf. ERR_TORN on any inconsistency; bounded; a fuzz target. */

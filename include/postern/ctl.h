@@ -31,6 +31,12 @@ struct json_t *ctl_render_calls(const struct ctl_maps *m, const struct ctl_call_
 struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
 /** GET /calls/{id}/decisions: `{items}`, oldest first: what became of its mid-call requests, and why. NULL: no such call. */
 struct json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id);
+/** Text of peers as a JSON string: what is no UTF-8 becomes U+FFFD. New reference. */
+struct json_t *ctl_render_text(struct slice s);
+/** What the rules of a configuration's policy (or `builtin`) counted: `{rules, counters, shadow_count}`. New reference or NULL. */
+struct json_t *ctl_render_policy(const struct ctl_maps *m, const char *id);
+/** GET /policies/{id}/shadow: `{count, items}`, newest first. */
+struct json_t *ctl_render_shadow(const struct ctl_maps *m, const char *id);
 /** Is there a call of this id? Without rendering it. */
 bool ctl_has_call(const struct ctl_maps *m, const char *id);
 struct peer_live;

@@ -129,7 +129,8 @@ enum loop_region {
 	REGION_ENGINE = 7,    /* app/: what the engine tells of itself: state, drain, started */
 	REGION_TRACE = 8,     /* the message ring (later) */
 	REGION_KEYS = 9,      /* media/: SRTP keys, in `keys`, which media alone maps */
-	REGION_SECRETS = 10   /* call/: what records must not hold, in `secrets`, which the engine alone maps */
+	REGION_SECRETS = 10,  /* call/: what records must not hold, in `secrets`, which the engine alone maps */
+	REGION_POLICIES = 11  /* rule/: the board of rules and counters, in `calls` */
 };
 
 #endif

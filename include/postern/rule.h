@@ -74,6 +74,39 @@ bool rule_set_rule(const struct rule_set *s, size_t i, struct rule_info *ret);
 bool rule_set_counter(const struct rule_set *s, size_t i, const char **ret_name, uint64_t *ret_value);
 /** Take hits, last hits and counters of equal policies and rules over from the set that `s` replaces. */
 void rule_set_inherit(struct rule_set *s, const struct rule_set *from);
+
+/* ---- the board: what rules and counters in force have counted, and what policies in shadow would have done; in state memory, of one writer ---- */
+struct rule_board;
+size_t rule_board_bytes(void);
+/** Writer: take up what is there, or format it. Borrows mem for its life; base_unref ends it. -ENOMEM, ERR_RANGE (too small). */
+int rule_board_open(void *mem, size_t bytes, struct rule_board **ret);
+struct rule_board_set { const char *id; struct rule_set *set; };
+#define RULE_BUILTIN_ID "builtin"  /* of the board's rows of Postern's own defaults */
+/**
+ * From now on these sets count on the board, each rule and counter from where one of its id, policy and text stood; those bound before must be
+ * let go first (rule_set_unbind). What finds no room counts on in its set, and is in no list.
+ * @return 0, ERR_FULL (some found no room), -ENOMEM (all as it was)
+ */
+int rule_board_bind(struct rule_board *b, const struct rule_board_set *sets, size_t n);
+/** The set counts by itself again. */
+void rule_set_unbind(struct rule_set *s);
+/** A policy in shadow would have changed this message, or answered it (verdict: what it said, else ""). Texts are cut where they are too long. */
+void rule_board_shadow(struct rule_set *s, int64_t now_ms, struct slice before, struct slice after, const char *verdict);
+
+/* Readers: any process that maps the memory. */
+struct rule_board_row {
+	char id[64], policy[64], text[232]; /* policy: its name; empty: a counter of `count`, whose name is text */
+	unsigned line, index;
+	bool shadow;
+	uint64_t hits;
+	int64_t last_ms;
+};
+/** The i-th row of the board; false behind the last. */
+bool rule_board_get(const void *mem, size_t bytes, size_t i, struct rule_board_row *ret);
+#define RULE_SHADOW_TEXT 8192
+struct rule_shadow_item { int64_t time_ms; bool cut; char verdict[64], before[RULE_SHADOW_TEXT], after[RULE_SHADOW_TEXT]; };
+/** The i-th newest message that the policy of this id would have changed: false behind the last. *ret_count: of all of them. ret may be NULL. */
+bool rule_board_shadow_get(const void *mem, size_t bytes, const char *id, size_t i, uint64_t *ret_count, struct rule_shadow_item *ret);
 /** Has it a policy of this name? */
 bool rule_set_has_policy(const struct rule_set *s, const char *name);
 /** Postern's own defaults, policies/builtin.policy as it was compiled in: text of the file. */
@@ -120,6 +153,7 @@ struct rule_at {
 	const union base_addr *src;    /* NULL: unknown */
 	struct slice transport;        /* udp tcp tls ws wss */
 	bool out;                      /* call.direction: a leg that we made */
+	bool no_sdp;                   /* actions on SDP are not run: a description that is sent again */
 	int64_t now_ms;                /* wall clock, for last hits */
 };
 
@@ -147,16 +181,24 @@ struct rule_chain;
  * @return 0, -ENOMEM
  */
 int rule_chain_new(struct rule_set *const *sets, size_t n, struct rule_set *builtin, struct rule_chain **ret);
-/** Is there anything to run (shadow: in shadow) at this hook, for requests or responses? Cheap; ask before anything is prepared. */
-bool rule_chain_has(const struct rule_chain *c, enum rule_hook hook, bool request, bool shadow);
+/** Is there anything to run that is not in shadow, for requests or responses of that kind? Cheap; ask before anything is prepared. */
+bool rule_chain_has(const struct rule_chain *c, enum rule_hook hook, bool request, enum rule_dialog dialog);
 /**
  * Evaluate all policies that fit, in order, on a message; edits are made at once.
  * Allocates nothing as long as nothing is edited. Thread: one at a time for a chain's sets.
  * @param watch [in] NULL: nobody is told
  */
 void rule_chain_run(const struct rule_chain *c, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret);
-/** The same for policies in shadow, on a copy of the message that the caller made: variables, tags, counters and logs stay untouched. ret->edits or a verdict: it would have changed something. */
-void rule_chain_shadow(const struct rule_chain *c, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret);
+/** How many sets in shadow have something to run here. */
+size_t rule_chain_shadows(const struct rule_chain *c, enum rule_hook hook, bool request);
+/**
+ * The same for the i-th of these, on a copy of the message that the caller made: variables, tags, counters and logs stay untouched.
+ * ret->edits or a verdict: it would have changed something.
+ * @return the set, borrowed; NULL: there is no such
+ */
+struct rule_set *rule_chain_shadow(const struct rule_chain *c, size_t i, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret);
+/** Does any of its rules ask for src.rate? */
+bool rule_chain_rates(const struct rule_chain *c);
 
 /* ---- messages as text, for tools and tests ---- */
 struct rule_text_msg;

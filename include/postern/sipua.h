@@ -59,6 +59,15 @@ struct sipua_dest {
 	struct keys_tls *tls;          /* TLS: profile of the trunk; NULL: the listener's */
 };
 
+/* what policies changed */
+enum sipua_policed {
+	SIPUA_POLICED_ALLOW = 1,       /* methods were taken from an Allow: sipua_dialog_stripped */
+	SIPUA_POLICED_TIMER = 2,       /* `timer` was taken from a Supported: sipua_dialog_no_timer */
+	SIPUA_POLICED_EXPIRES = 4,     /* Session-Expires of a 2xx that is sent */
+	SIPUA_POLICED_SDP = 8,         /* the description that is sent: sipua_dialog_sdp_sent */
+	SIPUA_POLICED_NOTES = 16       /* variables, tags, rules that fired: sipua_dialog_notes */
+};
+
 struct sipua_handlers {
 	/**
 	 * A request outside of any known dialog (also one with a To tag that no dialog has: the handler says 481); never ACK or CANCEL.
@@ -71,8 +80,8 @@ struct sipua_handlers {
 	bool (*reaches)(void *arg, unsigned listener, unsigned by);
 	/** Bytes are about to leave by a connection, now and not at the turn's end: what must be known elsewhere before is said now. May be NULL. */
 	void (*sending)(void *arg);
-	/** Policies took methods from the Allow that this dialog's peer is told (sipua_dialog_stripped). NULL: nobody asks. */
-	void (*stripped)(void *arg, struct sipua_dialog *d, void *dialog_arg);
+	/** Policies changed what the dialog's owner acts on: SIPUA_POLICED_*. sip: the message, as they left it. Before it leaves. NULL: nobody asks. */
+	void (*policed)(void *arg, struct sipua_dialog *d, void *dialog_arg, unsigned what, const struct wire_sip *sip);
 };
 
 /**
@@ -155,6 +164,9 @@ struct sipua_dialog_state {
 	struct sipua_dest dest;        /* where requests go if neither route nor target is numeric, and the flow's connection */
 	bool confirmed;
 	bool uas;                      /* the peer made it: dest follows where its requests come from */
+	bool no_timer;                 /* what policies did: sipua_dialog_no_timer, */
+	uint32_t stripped, stripped_in;/* sipua_dialog_stripped, of our Allow and of the peer's, */
+	struct slice allow;            /* and our Allow then; empty: as it was made */
 };
 /** Dialog of an INVITE that we answer; makes our tag. */
 int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *ops, void *arg, struct sipua_dialog **ret);
@@ -203,8 +215,24 @@ int sipua_policy_new(const char *trunk, struct sipua_policy **ret);
 void sipua_policy_set(struct sipua_policy *p, const char *realm, struct rule_chain *chain);
 /** Messages of the dialog pass these. with: a dialog of the same call, whose variables and tags are this one's too; or NULL. */
 void sipua_dialog_police(struct sipua_dialog *d, struct sipua_policy *policy, struct sipua_dialog *with);
-/** Methods (bit set of enum wire_method) that policies took from the Allow that the peer saw last: not taken from it, and not to be sent to it. */
+/** Methods (bit set of enum wire_method) that policies took from the Allow that the peer saw or said last: not taken from it, and not to be sent to it. */
 uint32_t sipua_dialog_stripped(const struct sipua_dialog *d);
+/** Policies ended the session timer of this dialog. */
+bool sipua_dialog_no_timer(const struct sipua_dialog *d);
+/** The description that left last, where policies or the count of its versions made it another than its maker knows; else empty. Borrowed. */
+struct slice sipua_dialog_sdp_sent(const struct sipua_dialog *d);
+/** From a record: what left last, and whether it is such a one. */
+void sipua_dialog_sdp_sent_restore(struct sipua_dialog *d, struct slice sent, bool edited);
+/** What policies keep for a call: variables, tags, rules that fired. Ref-counted, shared by its dialogs; NULL: none. Borrowed. */
+struct sipua_notes;
+struct sipua_notes *sipua_dialog_notes(const struct sipua_dialog *d);
+enum sipua_note_kind { SIPUA_NOTE_VAR = 1, SIPUA_NOTE_TAG, SIPUA_NOTE_FIRED };
+/* name: of the variable, the tag, the rule's policy; the rest is of a rule that fired, at `send` or `receive`, on a leg that we made (out) or not */
+struct sipua_note { enum sipua_note_kind kind; struct slice name, value; bool send, out, request; uint32_t line, count; int64_t first_ms, last_ms; };
+/** The i-th of them; texts are borrowed. False behind the last; n may be NULL. */
+bool sipua_notes_get(const struct sipua_notes *n, unsigned i, struct sipua_note *ret);
+/** Put one back. ERR_FULL, ERR_UNSUPPORTED, -ENOMEM */
+int sipua_notes_put(struct sipua_notes *n, const struct sipua_note *w);
 /**
  * Run `receive` on a request outside of dialogs; sipua_in_sip is what it left then, and what is made of the request passes the policy too.
  * @return false: answered or dropped
@@ -218,6 +246,8 @@ const char *sipua_in_route(const struct sipua_in *in);
 int sipua_msg_request(struct sipua_dialog *d, struct slice method, const char *ruri, int max_forwards, struct sipua_msg **ret);
 /** Response (Via, From, To with our tag, Call-ID, CSeq, Record-Route are the agent's). phrase NULL: the standard one. */
 int sipua_msg_response(struct sipua_srv *s, int status, const char *phrase, struct sipua_msg **ret);
+/** A refresh of ours: its description repeats what left last, and policies' actions on descriptions are not run again. */
+void sipua_msg_repeats(struct sipua_msg *m);
 /** Add a header as text; the value must be one line without CR and LF (ERR_PROTO). */
 int sipua_msg_add(struct sipua_msg *m, const char *name, struct slice value);
 /** Copy a header of a received message as it is, folds apart. */

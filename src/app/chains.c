@@ -125,10 +125,36 @@ static void inherit(const struct app_policies *was, const struct app_policies *n
 	rule_set_inherit(now->builtin, was->builtin);
 }
 
+void app_chains_unbind(const struct app_chains *c)
+{
+	for (size_t i = 0; c->policies && i < c->policies->n; i++)
+		rule_set_unbind(c->policies->set[i]);
+	if (c->policies)
+		rule_set_unbind(c->policies->builtin);
+}
+
+int app_chains_bind(const struct app_chains *c, struct rule_board *b)
+{
+	size_t n = 0;
+	const void *const *conf = conf_objects(c->policies->doc, &rule_schema_policies, &n);
+	struct rule_board_set *sets = calloc(n + 1, sizeof(*sets));
+	int err;
+
+	if (!sets)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		sets[i] = (struct rule_board_set){ ((const struct rule_policy_conf *)conf[i])->id, c->policies->set[i] };
+	sets[n] = (struct rule_board_set){ RULE_BUILTIN_ID, c->policies->builtin };
+	err = rule_board_bind(b, sets, n + 1);
+	free(sets);
+	return err;
+}
+
 void app_policed_commit(struct app_policed *p, const struct app_chains *was, const struct app_chains *now, const struct peer_set *peers)
 {
 	if (was->policies)
 		inherit(was->policies, now->policies);
+	app_chains_unbind(was);
 	for (size_t i = 0; i < p->n; i++) {
 		const struct peer_trunk *t = peer_trunk_find(peers, p->v[i].id);
 

@@ -23,4 +23,10 @@ int app_policed_prepare(struct app_policed *p, const struct peer_set *next);
 void app_policed_commit(struct app_policed *p, const struct app_chains *was, const struct app_chains *now, const struct peer_set *peers);
 struct sipua_policy *app_policed_find(const struct app_policed *p, const char *trunk);
 
+struct rule_board;
+/** Their rules count on the board; ERR_FULL, -ENOMEM: not all do. */
+int app_chains_bind(const struct app_chains *c, struct rule_board *b);
+/** They count by themselves again. */
+void app_chains_unbind(const struct app_chains *c);
+
 #endif

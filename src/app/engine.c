@@ -16,6 +16,7 @@
 #include "postern/keys.h"
 #include "postern/media.h"
 #include "postern/peer.h"
+#include "postern/rule.h"
 #include "postern/sipua.h"
 
 #define QUIET_MS 20
@@ -29,6 +30,7 @@ static struct engine {
 	struct engine_tls tls, next_tls;
 	struct app_chains chains, next_chains;
 	struct app_policed policed;
+	struct rule_board *board;
 	struct peer_set *peers, *next_peers;
 	struct media_client *media;
 	struct call_engine *calls;
@@ -219,6 +221,15 @@ static void keep_objects(struct role *r)
 		}
 }
 
+/* Rules count where admin reads. A spare that waits has no board yet: the one at work writes there. */
+static void bind_rules(void)
+{
+	int err = engine.board && engine.chains.policies ? app_chains_bind(&engine.chains, engine.board) : 0;
+
+	if (err)
+		base_log(BASE_WARN, "engine", "some rules and policies in shadow are counted, but not shown: error=\"%s\"", base_strerror(err));
+}
+
 static void engine_commit(struct role *r)
 {
 	keep_objects(r);
@@ -232,6 +243,7 @@ static void engine_commit(struct role *r)
 	app_chains_fini(&engine.chains);
 	engine.chains = engine.next_chains;
 	engine.next_chains = (struct app_chains){ 0 };
+	bind_rules();
 	if (engine.calls)
 		call_engine_set_peers(engine.calls, engine.peers);
 	if (engine.ua)
@@ -417,14 +429,19 @@ static void on_admin(void *arg, struct loop_msg *m)
 
 static int engine_go(struct role *r)
 {
+	size_t board_bytes = 0;
+	void *board = app_role_region(&r->calls, REGION_POLICIES, &board_bytes);
 	int restored, err = start_media(r);
 
+	if (!err)
+		err = rule_board_open(board, board_bytes, &engine.board);
 	if (!err)
 		err = start_calls(r);
 	if (!err)
 		err = start_agent(r);
 	if (err)
 		return err;
+	bind_rules();
 	restored = call_engine_attach(engine.calls, engine.ua);
 	if (restored < 0)
 		return restored;

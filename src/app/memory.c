@@ -13,11 +13,12 @@
 #include "postern/loop.h"
 #include "postern/media.h"
 #include "postern/peer.h"
+#include "postern/rule.h"
 
 #define RECORDS_BYTES (16u << 20)      /* CDRs of a minute and more without admin at 100 calls/s */
 #define EVENTS_BYTES (4u << 20)
 #define TRUNKS_LEAST 4096              /* that a later revision may have without a new memory; what is not used takes no page */
-#define REGIONS 3
+#define REGIONS 4
 
 enum right { NONE, READ, WRITE };
 
@@ -77,8 +78,8 @@ int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_socket
 	const uint32_t slots = sockets->nmap ? sockets->nmap : 1; /* all ports may be others' */
 	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
 	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
-		[APP_FD_CALLS] = { "calls", 3, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
-			{ REGION_TARGETS, peer_live_bytes(trunks > TRUNKS_LEAST / 2 ? 2 * trunks : TRUNKS_LEAST) } } },
+		[APP_FD_CALLS] = { "calls", 4, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
+			{ REGION_TARGETS, peer_live_bytes(trunks > TRUNKS_LEAST / 2 ? 2 * trunks : TRUNKS_LEAST) }, { REGION_POLICIES, rule_board_bytes() } } },
 		[APP_FD_STREAMS] = { "streams", 3, { counters, { REGION_SLOTS, media_slots_bytes(slots) }, { REGION_MEDIA, media_header_bytes() } } },
 		[APP_FD_ADMIN] = { "admin", 1, { counters } },
 		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },

@@ -73,7 +73,10 @@ static const struct token t_policy_file[] = { { ARG, "FILE", t_end, APP_CLI_NONE
 static const struct token t_policy_trial[] = { TRIAL, { 0 } };
 static const struct token t_policy_message[] = { TRIAL, { ARG, "MESSAGE", t_policy_trial, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_policy_test[] = { { ARG, "FILE", t_policy_message, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_list[] = { STOP, { OPTION, "--limit", NULL, APP_CLI_NONE, "so many policies at most; all where it is not given" }, { 0 } };
 static const struct token t_policy[] = {
+	{ WORD, "list", t_policy_list, APP_CLI_POLICY_LIST, "policies in force: hits and last hit of every rule, counters" },
+	{ WORD, "shadow", t_id, APP_CLI_POLICY_SHADOW, "what a policy in shadow would have changed: how often, and the last 20 messages" },
 	{ WORD, "check", t_policy_files, APP_CLI_POLICY_CHECK, "check policy files: all errors, or what they cost" },
 	{ WORD, "print", t_policy_file, APP_CLI_POLICY_PRINT, "a policy file in its canonical form; --json: as a tree" },
 	{ WORD, "test", t_policy_test, APP_CLI_POLICY_TEST, "run a policy file on a SIP message: rules that fired, a diff, the verdict" },

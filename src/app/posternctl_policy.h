@@ -19,4 +19,8 @@ int app_cli_policy_import(const char *file);
 struct app_cli_policy_test { const char *file, *message, *at, *direction, *trunk, *realm, *source, *transport, *rate; };
 int app_cli_policy_test(const struct app_cli_policy_test *w);
 
+/** Answers of the daemon: hits of rules and counters as a table; what a policy in shadow would have done, as diffs. posternctl_live.c */
+void app_cli_policy_show(json_t *v);
+void app_cli_policy_shadow(json_t *v);
+
 #endif

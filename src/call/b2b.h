@@ -134,6 +134,7 @@ struct call {
 	struct call_redirect *redirect;/* Contacts of 3xx, or NULL */
 	struct call_decision decision[CALL_DECISIONS]; /* the latest, a ring */
 	unsigned ndecisions;
+	struct sipua_notes *notes;     /* what policies noted, shared with the dialogs; NULL: none yet */
 	int bye_cause;                 /* Reason of our BYEs; 0: as the status says */
 	int status;                    /* final status of the call towards the caller */
 	const char *cause, *ended_by;  /* for the CDR, literals; NULL until it ends */

@@ -55,6 +55,23 @@ static struct slice trunk_id(const struct call_leg *l)
 	return slice_str(l->trunk ? l->trunk->conf->id : NULL);
 }
 
+/** Tags that policies gave the call. */
+static void add_tags(struct text *t, const struct call *c)
+{
+	struct sipua_note n;
+	const char *sep = "";
+
+	text_add(t, ",\"tags\":[");
+	for (unsigned i = 0; sipua_notes_get(c->notes, i, &n); i++) {
+		if (n.kind != SIPUA_NOTE_TAG)
+			continue;
+		text_add(t, "%s", sep);
+		js(t, n.name);
+		sep = ",";
+	}
+	text_add(t, "]");
+}
+
 static void add_targets(struct text *t, const struct call *c)
 {
 	char at[56], buf[32];
@@ -119,6 +136,7 @@ void call_cdr(struct call *c)
 	field(&t, "ended_by", slice_str(c->ended_by));
 	if (c->why[0])
 		field(&t, "note", slice_str(c->why));
+	add_tags(&t, c);
 	add_targets(&t, c);
 	add_quality(&t, c);
 	text_add(&t, "}");

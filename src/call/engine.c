@@ -39,13 +39,22 @@ static void strip(struct call_leg *l)
 		l->allow &= ~sipua_dialog_stripped(l->dialog);
 }
 
-static void on_stripped(void *arg, struct sipua_dialog *d, void *dialog_arg)
+/* the record is written before the message leaves that makes it true */
+static void on_policed(void *arg, struct sipua_dialog *d, void *dialog_arg, unsigned what, const struct wire_sip *sip)
 {
 	struct call_leg *l = dialog_arg;
+	struct call *c = l->call;
 
-	(void)arg;
-	if (l->dialog == d)
+	if (l->dialog != d)
+		return;
+	if (what & SIPUA_POLICED_ALLOW)
 		strip(l);
+	if (what & SIPUA_POLICED_TIMER)
+		call_timer_stop(l);
+	if (what & SIPUA_POLICED_EXPIRES)
+		call_timer_policed(l, sip);
+	if (!c->apart && c->slot != CALL_NO_SLOT && c->state != CALL_ENDING)
+		call_persist(c);
 }
 
 void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
@@ -148,6 +157,7 @@ static void call_destroy(void *obj)
 	call_redirect_free(c);
 	free(c->leg[0].ghost);
 	free(c->leg[1].ghost);
+	base_unref(c->notes);
 	base_unref(c->peers);
 }
 
@@ -250,7 +260,7 @@ static void wishes_first(void *arg)
 
 const struct sipua_handlers *call_engine_handlers(void)
 {
-	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first, .stripped = on_stripped };
+	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first, .policed = on_policed };
 
 	return &h;
 }

@@ -44,6 +44,8 @@ static int own_send(struct call_exchange *x, bool update)
 		sipua_msg_free(msg);
 		return err;
 	}
+	if (x->own == CALL_OWN_REFRESH)
+		sipua_msg_repeats(msg);
 	return sipua_cli_send(x->to->dialog, msg, NULL, &own_ops, x, &x->cli);
 }
 

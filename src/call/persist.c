@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "call/b2b.h"
+#include "call/police.h"
 #include "postern/conf.h"
 #include "postern/keys.h"
 
@@ -14,13 +15,19 @@
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
-/** The text as the record has it: key material is not for those who map it. */
-static struct slice shown(const struct call_leg *l, unsigned which, const struct call_text *t)
+/** The text as the record has it: key material is not for those who map it. which: 0 in, 1 out, 2 sent */
+static struct slice shown(const struct call_leg *l, unsigned which, struct slice t)
 {
-	static char masked[2][2][WIRE_SDP_BYTES + 4096];
+	static char masked[2][3][WIRE_SDP_BYTES + 4096];
 	unsigned k = l == &l->call->leg[1];
 
-	return call_crypto_secret(text_of(t)) ? call_crypto_mask(text_of(t), masked[k][which], sizeof masked[k][which]) : text_of(t);
+	return call_crypto_secret(t) ? call_crypto_mask(t, masked[k][which], sizeof masked[k][which]) : t;
+}
+
+/** What left in place of sdp_out. */
+static struct slice sent_of(const struct call_leg *l)
+{
+	return l->dialog ? sipua_dialog_sdp_sent(l->dialog) : (struct slice){ "", 0 };
 }
 
 void call_secrets_drop(struct call *c)
@@ -40,6 +47,7 @@ static int secrets_put(struct call *c)
 	for (unsigned i = 0; i < 2; i++) {
 		r.leg[i].sdp_in = text_of(&c->leg[i].sdp_in);
 		r.leg[i].sdp_out = text_of(&c->leg[i].sdp_out);
+		r.leg[i].sdp_sent = sent_of(&c->leg[i]);
 		any |= call_crypto_secret(r.leg[i].sdp_in) || call_crypto_secret(r.leg[i].sdp_out);
 	}
 	if (!any || !c->eng->secrets)
@@ -100,8 +108,13 @@ static void leg_print(const struct call_leg *l, struct call_record_leg *r)
 	r->routes = d.routes;
 	r->cseq_local = d.cseq_local;
 	r->cseq_remote = d.cseq_remote;
-	r->sdp_in = shown(l, 0, &l->sdp_in);
-	r->sdp_out = shown(l, 1, &l->sdp_out);
+	r->sdp_in = shown(l, 0, text_of(&l->sdp_in));
+	r->sdp_out = shown(l, 1, text_of(&l->sdp_out));
+	r->sdp_sent = shown(l, 2, sent_of(l));
+	r->no_timer = d.no_timer;
+	r->stripped = d.stripped;
+	r->stripped_in = d.stripped_in;
+	r->our_allow = d.allow;
 	r->sdp_id = l->o_id;
 	r->sdp_version = l->o_version;
 	r->sdp_shown = l->shown;
@@ -124,7 +137,7 @@ int call_persist(struct call *c)
 {
 	struct call_record r = { .serial = c->serial, .state = (uint8_t)c->state, .from = slice_str(c->from), .to = slice_str(c->to),
 		.route = slice_str(c->route), .start_ms = c->start_ms, .ringing_ms = c->ringing_ms, .answer_ms = c->answer_ms };
-	char decisions[CALL_DECISIONS * 256];
+	char decisions[CALL_DECISIONS * 256], notes[CALL_NOTES_BYTES];
 	unsigned i;
 	int err = 0;
 
@@ -132,6 +145,7 @@ int call_persist(struct call *c)
 		return 0; /* until it is settled who sits there the record says what was */
 	memcpy(r.id, c->id, sizeof r.id);
 	r.decisions = call_decisions_print(c, decisions, sizeof decisions);
+	r.vars = call_notes_print(c, notes, sizeof notes);
 	for (i = 0; i < 2; i++)
 		leg_print(&c->leg[i], &r.leg[i]);
 	if (c->slot == CALL_NO_SLOT)
@@ -212,12 +226,20 @@ static int leg_media(struct call_leg *l, const struct call_record_leg *r, bool e
 	return 0;
 }
 
+/** The next description's version follows on what left last. */
+static void sent_restore(struct call_leg *l, const struct call_record_leg *r)
+{
+	if (l->dialog && (r->sdp_sent.n || r->sdp_out.n))
+		sipua_dialog_sdp_sent_restore(l->dialog, r->sdp_sent.n ? r->sdp_sent : r->sdp_out, r->sdp_sent.n > 0);
+}
+
 static int leg_restore(struct call_leg *l, const struct call_record_leg *r, bool ending)
 {
 	struct call_engine *e = l->call->eng;
 	char id[80], name[256];
 	struct sipua_dialog_state d = { .call_id = r->call_id, .local = r->local, .remote = r->remote, .target = r->target, .routes = r->routes,
 		.cseq_local = r->cseq_local + CSEQ_LEAP, .cseq_remote = r->cseq_remote, .confirmed = r->confirmed, .uas = r->uas,
+		.no_timer = r->no_timer, .stripped = r->stripped, .stripped_in = r->stripped_in, .allow = r->our_allow,
 		.dest = { .listener = r->listener, .transport = r->transport, .addr = r->source } };
 	int err = r->listener < peer_listener_count(l->call->peers) ? trunk_restore(l, r) : ERR_NOTFOUND;
 
@@ -243,6 +265,7 @@ static int leg_restore(struct call_leg *l, const struct call_record_leg *r, bool
 	else
 		l->call_id = base_dup(r->call_id);
 	call_setup_dialog(l);
+	sent_restore(l, r);
 	if (err || (!r->confirmed && !l->call_id) || call_text_set(&l->sdp_in, r->sdp_in) || call_text_set(&l->sdp_out, r->sdp_out))
 		return err ? err : ERR_FULL;
 	if (policy_restore(l, r))
@@ -317,6 +340,7 @@ static void secret_join(struct call_engine *e, struct secret *s, struct call_rec
 	for (unsigned i = 0; i < 2; i++) {
 		r->leg[i].sdp_in = whole.leg[i].sdp_in;
 		r->leg[i].sdp_out = whole.leg[i].sdp_out;
+		r->leg[i].sdp_sent = whole.leg[i].sdp_sent;
 	}
 }
 
@@ -343,6 +367,7 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->to = base_dup(r->to);
 	c->route = base_dup(r->route);
 	err = legs_restore(c, r);
+	call_notes_restore(c, r->vars);
 	c->leg[0].over = r->over & 1;
 	c->leg[1].over = r->over & 2;
 	if (c->leg[1].trunk && peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))

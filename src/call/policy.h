@@ -113,6 +113,8 @@ int call_timer_request(struct call_leg *to, struct sipua_msg *msg);
 int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *request);
 /** The peer's 2xx to an INVITE or UPDATE of ours. */
 void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response);
+/** Policies wrote another Session-Expires into our 2xx: what the peer reads holds. */
+void call_timer_policed(struct call_leg *leg, const struct wire_sip *sent);
 /** A refresh of ours failed: end the call, or when to try again. sip NULL: nobody answered. */
 void call_timer_failed(struct call_leg *leg, int status, const struct wire_sip *sip);
 /** Is a refresh of ours to be a re-INVITE? */

@@ -6,7 +6,7 @@
  */
 #include "postern/call.h"
 
-#define RECORD_VERSION 2
+#define RECORD_VERSION 3
 
 const char *call_state_name(enum call_state s)
 {
@@ -54,7 +54,7 @@ static void get_addr(struct reader *r, union base_addr *a)
 static void put_leg(struct writer *w, const struct call_record_leg *l)
 {
 	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out, l->tls_name, l->tls,
-		l->view, l->identity };
+		l->view, l->identity, l->our_allow, l->sdp_sent };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -77,6 +77,9 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 	wr_u8(w, l->timer_role);
 	wr_u32(w, l->timer_s);
 	wr_u64(w, (uint64_t)l->timer_deadline_ms);
+	wr_u8(w, l->no_timer);
+	wr_u32(w, l->stripped);
+	wr_u32(w, l->stripped_in);
 	wr_u8(w, l->nstreams);
 	for (i = 0; i < l->nstreams && i < CALL_STREAMS; i++) {
 		wr_u32(w, l->stream[i].slot);
@@ -88,7 +91,7 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 static void get_leg(struct reader *r, struct call_record_leg *l)
 {
 	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out, &l->tls_name, &l->tls,
-		&l->view, &l->identity };
+		&l->view, &l->identity, &l->our_allow, &l->sdp_sent };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -111,6 +114,9 @@ static void get_leg(struct reader *r, struct call_record_leg *l)
 	l->timer_role = rd_u8(r);
 	l->timer_s = rd_u32(r);
 	l->timer_deadline_ms = (int64_t)rd_u64(r);
+	l->no_timer = rd_u8(r);
+	l->stripped = rd_u32(r);
+	l->stripped_in = rd_u32(r);
 	l->nstreams = rd_u8(r);
 	if (l->nstreams > CALL_STREAMS)
 		r->bad = true;
@@ -119,6 +125,50 @@ static void get_leg(struct reader *r, struct call_record_leg *l)
 		l->stream[i].gen = rd_u32(r);
 		l->stream[i].mux = rd_u8(r);
 	}
+}
+
+/* ---- what policies noted ---- */
+enum { NOTE_SEND = 1, NOTE_OUT = 2, NOTE_REQUEST = 4 };
+
+void call_note_print(struct writer *w, const struct call_note *n)
+{
+	wr_u8(w, n->kind);
+	wr_slice(w, n->name);
+	if (n->kind == CALL_NOTE_VAR)
+		wr_slice(w, n->value);
+	if (n->kind != CALL_NOTE_FIRED)
+		return;
+	wr_u8(w, (uint8_t)((n->send ? NOTE_SEND : 0) | (n->out ? NOTE_OUT : 0) | (n->request ? NOTE_REQUEST : 0)));
+	wr_u32(w, n->line);
+	wr_u32(w, n->count);
+	wr_u64(w, (uint64_t)n->first_ms);
+	wr_u64(w, (uint64_t)n->last_ms);
+}
+
+bool call_note_next(struct slice *rest, struct call_note *ret)
+{
+	struct reader r = reader_on(rest->p, rest->n);
+	uint8_t flags;
+
+	if (!rest->n)
+		return false;
+	*ret = (struct call_note){ .kind = rd_u8(&r), .name = rd_slice(&r) };
+	if (ret->kind == CALL_NOTE_VAR)
+		ret->value = rd_slice(&r);
+	if (ret->kind == CALL_NOTE_FIRED) {
+		flags = rd_u8(&r);
+		ret->send = flags & NOTE_SEND;
+		ret->out = flags & NOTE_OUT;
+		ret->request = flags & NOTE_REQUEST;
+		ret->line = rd_u32(&r);
+		ret->count = rd_u32(&r);
+		ret->first_ms = (int64_t)rd_u64(&r);
+		ret->last_ms = (int64_t)rd_u64(&r);
+	}
+	if (r.bad || ret->kind < CALL_NOTE_VAR || ret->kind > CALL_NOTE_FIRED)
+		return false;
+	*rest = (struct slice){ (const char *)r.p, (size_t)(r.end - r.p) };
+	return true;
 }
 
 int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len)

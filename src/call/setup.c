@@ -135,6 +135,8 @@ void call_setup_dialog(struct call_leg *leg)
 	if (!leg->dialog)
 		return;
 	sipua_dialog_police(leg->dialog, call_engine_policy(leg->call->eng, leg->trunk), call_other(leg)->dialog);
+	if (!leg->call->apart && !leg->call->notes && sipua_dialog_notes(leg->dialog))
+		leg->call->notes = base_ref(sipua_dialog_notes(leg->dialog));
 	sipua_dialog_set_nat(leg->dialog, t->nat == 0);
 	sipua_dialog_set_udp_max(leg->dialog, t->udp_max < 65535 ? (unsigned)t->udp_max : 0);
 	if (t->auth.username && t->auth.password)

@@ -27,6 +27,12 @@ static const struct call_timer_conf *profile(const struct peer_set *peers, const
 
 static const struct call_timer_conf *profile_of(const struct call_leg *l) { return profile(l->call->peers, l->trunk); }
 
+/** No timer on this leg: its profile says so, or a policy took `timer` from Supported. */
+static bool is_off(const struct call_leg *leg)
+{
+	return profile_of(leg)->mode == MODE_OFF || (leg->dialog && sipua_dialog_no_timer(leg->dialog));
+}
+
 /* ---- headers ---- */
 static uint32_t seconds(struct slice v)
 {
@@ -178,7 +184,7 @@ int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct w
 	uint32_t s = to->timer.s;
 	int err;
 
-	if (p->mode == MODE_OFF)
+	if (is_off(to))
 		return 0;
 	if (e.s || (role == CALL_TIMER_NONE && p->add_if_missing && !to->answered_once)) {
 		role = role_of(p, &e, supports);
@@ -201,7 +207,7 @@ int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct w
 	uint32_t s = e.s && e.s < p->expires ? e.s : (uint32_t)p->expires, least = to->timer.min_se > p->min_se ? to->timer.min_se : (uint32_t)p->min_se;
 	int err;
 
-	if (p->mode == MODE_OFF)
+	if (is_off(to))
 		return 0;
 	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
 	if (err || to->timer.none || (!e.s && !p->add_if_missing))
@@ -232,7 +238,7 @@ int call_timer_request(struct call_leg *to, struct sipua_msg *msg)
 	uint32_t s = t->s < t->min_se ? t->min_se : t->s;
 	int err;
 
-	if (profile_of(to)->mode == MODE_OFF)
+	if (is_off(to))
 		return 0;
 	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
 	if (err || t->role == CALL_TIMER_NONE)
@@ -245,7 +251,7 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 {
 	struct expires e = expires_of(response);
 
-	if (profile_of(leg)->mode == MODE_OFF)
+	if (is_off(leg))
 		return;
 	leg->answered_once = true;
 	if (e.s)
@@ -254,6 +260,16 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 		start(leg, CALL_TIMER_WE, leg->timer.s); /* it never knew of the timer that we keep for it */
 	else
 		call_timer_stop(leg);
+}
+
+void call_timer_policed(struct call_leg *leg, const struct wire_sip *sent)
+{
+	struct expires e = expires_of(sent);
+
+	if (!e.s)
+		call_timer_stop(leg);
+	else if (!is_off(leg))
+		start(leg, e.refresher == 1 ? CALL_TIMER_PEER : e.refresher == 2 ? CALL_TIMER_WE : leg->timer.role == CALL_TIMER_NONE ? CALL_TIMER_PEER : leg->timer.role, e.s);
 }
 
 bool call_timer_by_invite(const struct call_leg *leg)

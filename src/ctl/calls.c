@@ -56,6 +56,34 @@ static void walk_close(struct walk *w)
 }
 
 /* ---- a call ---- */
+/** What policies noted: the tags of a call, and with them its variables. */
+static json_t *tags_json(const struct call_record *r)
+{
+	json_t *list = json_array();
+	struct slice rest = r->vars;
+	struct call_note n;
+
+	while (call_note_next(&rest, &n))
+		if (n.kind == CALL_NOTE_TAG)
+			json_array_append_new(list, ctl_text(n.name));
+	return list;
+}
+
+static json_t *vars_json(const struct call_record *r)
+{
+	json_t *o = json_object();
+	struct slice rest = r->vars;
+	struct call_note n;
+
+	while (call_note_next(&rest, &n)) {
+		char name[256];
+
+		if (n.kind == CALL_NOTE_VAR && slice_copy(name, sizeof name, n.name))
+			json_object_set_new(o, name, ctl_text(n.value));
+	}
+	return o;
+}
+
 static json_t *leg_head(const struct call_record_leg *l)
 {
 	return json_pack("{s:o, s:o, s:o, s:s, s:o}", "trunk", ctl_text(l->trunk), "realm", ctl_text(l->realm), "call_id", ctl_text(l->call_id),
@@ -64,8 +92,9 @@ static json_t *leg_head(const struct call_record_leg *l)
 
 static json_t *call_head(const struct call_record *r)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "id", r->id, "state", call_state_name(r->state), "from", ctl_text(r->from), "to", ctl_text(r->to),
-		"route", ctl_text(r->route), "started", ctl_time(r->start_ms), "answered", ctl_time(r->answer_ms));
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "id", r->id, "state", call_state_name(r->state), "from", ctl_text(r->from), "to", ctl_text(r->to),
+		"route", ctl_text(r->route), "started", ctl_time(r->start_ms), "answered", ctl_time(r->answer_ms),
+		"tags", tags_json(r));
 }
 
 static json_t *timer_json(const struct call_record_leg *l)
@@ -161,7 +190,7 @@ static json_t *leg_json(const struct ctl_maps *m, const struct call_record_leg *
 	json_object_update_new(o, json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"peer", l->source.sa.sa_family ? json_string(base_addr_print(&l->source, buf)) : json_null(),
 		"transport", l->transport < ARRAY_LEN(transport) ? transport[l->transport] : "?",
-		"local_uri", ctl_text(l->local), "remote_uri", ctl_text(l->remote), "sdp_in", ctl_text(l->sdp_in), "sdp_out", ctl_text(l->sdp_out),
+		"local_uri", ctl_text(l->local), "remote_uri", ctl_text(l->remote), "sdp_in", ctl_text(l->sdp_in), "sdp_out", ctl_text(l->sdp_sent.n ? l->sdp_sent : l->sdp_out),
 		"timer", timer_json(l), "media", media_json(m, l)));
 	return o;
 }
@@ -201,6 +230,7 @@ json_t *ctl_render_call(const struct ctl_maps *m, const char *id)
 			json_array_append_new(legs, leg_json(m, &r.leg[i]));
 		json_object_set_new(o, "ringing", ctl_time(r.ringing_ms));
 		json_object_set_new(o, "legs", legs);
+		json_object_set_new(o, "vars", vars_json(&r));
 	}
 	walk_close(&w);
 	return o;
@@ -223,6 +253,30 @@ static json_t *decisions_of(struct slice text)
 	return a;
 }
 
+/** Rules that fired, among the rest by time. */
+static void fired_add(json_t *items, const struct call_record *r)
+{
+	struct slice rest = r->vars;
+	struct call_note n;
+	json_t *one;
+	size_t i;
+
+	while (call_note_next(&rest, &n)) {
+		if (n.kind != CALL_NOTE_FIRED)
+			continue;
+		one = json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:o}", "time", ctl_time(n.first_ms), "leg", n.out ? "b" : "a", "action", "policy",
+			"hook", n.send ? "send" : "receive", "message", n.request ? "request" : "response", "policy", ctl_text(n.name), "line", (json_int_t)n.line,
+			"count", (json_int_t)n.count, "last", ctl_time(n.last_ms));
+		for (i = json_array_size(items); i > 0; i--) {
+			const char *before = json_string_value(json_object_get(json_array_get(items, i - 1), "time")), *mine = json_string_value(json_object_get(one, "time"));
+
+			if (!before || !mine || strcmp(before, mine) <= 0)
+				break;
+		}
+		json_array_insert_new(items, i, one);
+	}
+}
+
 json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id)
 {
 	struct call_record r;
@@ -232,6 +286,7 @@ json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id)
 	if (walk_open(&w, m) && call_find(&w, id, &r)) {
 		o = json_object();
 		json_object_set_new(o, "items", decisions_of(r.decisions));
+		fired_add(json_object_get(o, "items"), &r);
 	}
 	walk_close(&w);
 	return o;

@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 #include "postern/call.h"
 #include "postern/peer.h"
+#include "postern/rule.h"
 
 struct scene {                 /* what the collectors look at */
 	const struct ctl_maps *m;
@@ -108,6 +109,34 @@ static void target_up(const struct scene *s, const struct family *f)
 	}
 }
 
+/* ---- policies: id is the configuration's, policy the name in its file ---- */
+static void each_row(const struct scene *s, const struct family *f, bool counters, bool last)
+{
+	struct rule_board_row r;
+	char buf[512];
+	size_t bytes = 0;
+	const void *mem = ctl_region(s->m->calls, REGION_POLICIES, &bytes);
+
+	for (size_t i = 0; rule_board_get(mem, bytes, i, &r); i++) {
+		struct text t = text_on(buf, sizeof buf);
+
+		if (counters == (*r.policy != 0) || (last && !r.last_ms))
+			continue;
+		label_add(&t, "id", slice_str(r.id));
+		if (counters)
+			label_add(&t, "counter", slice_str(r.text));
+		else
+			label_add(&t, "policy", slice_str(r.policy));
+		if (!counters)
+			text_add(&t, ",rule=\"%u\",line=\"%u\"", r.index + 1, r.line);
+		emit(s, f, buf, last ? (double)r.last_ms / 1000.0 : (double)r.hits);
+	}
+}
+
+static void rule_hits(const struct scene *s, const struct family *f) { each_row(s, f, false, false); }
+static void rule_last(const struct scene *s, const struct family *f) { each_row(s, f, false, true); }
+static void rule_counters(const struct scene *s, const struct family *f) { each_row(s, f, true, false); }
+
 /* ---- processes: what /proc tells; a process that is gone is left out ---- */
 static bool proc_read(int pid, const char *file, char *buf, size_t size)
 {
@@ -193,6 +222,9 @@ static const struct family families[] = {
 	{ "postern_media_streams", CTL_GAUGE, "Media port pairs held by calls now", streams_held },
 	{ "postern_trunk_calls", CTL_GAUGE, "Calls of a trunk now", trunk_calls },
 	{ "postern_target_up", CTL_GAUGE, "1 where the target takes calls", target_up },
+	{ "postern_policy_rule_hits_total", CTL_COUNTER, "Messages that a rule fired on", rule_hits },
+	{ "postern_policy_rule_last_hit_seconds", CTL_GAUGE, "When it last did, seconds since the epoch", rule_last },
+	{ "postern_policy_count_total", CTL_COUNTER, "What rules count by name", rule_counters },
 	{ "postern_process_restarts_total", CTL_COUNTER, "Restarts of a process after it died", process_restarts },
 	{ "postern_process_uptime_seconds", CTL_GAUGE, "Time since the process took over its role", process_uptime },
 	{ "postern_process_resident_memory_bytes", CTL_GAUGE, "Resident memory of a process", process_memory },

@@ -326,6 +326,8 @@ int rule_act(struct rule_eval *e, const struct rule_action *a)
 {
 	int err;
 
+	if (e->at->no_sdp && a->path && a->path->field->flags & RULE_SDP_EDIT)
+		return 0;
 	switch (a->row->verb) {
 	case RULE_A_SET:
 	case RULE_A_DEFAULT:
@@ -338,7 +340,7 @@ int rule_act(struct rule_eval *e, const struct rule_action *a)
 		return err < 0 ? err : 0;
 	case RULE_A_COUNT:
 		if (!e->shadow && a->counter)
-			(*a->counter)++;
+			a->counter->tally->hits++;
 		return 0;
 	default: return ERR_UNSUPPORTED;
 	}

@@ -156,9 +156,10 @@ struct rule_action {
 	struct rule_value *value;          /* also the reason of reject */
 	int status;
 	struct slice name;
-	uint64_t *counter;
+	struct rule_counter *counter;
 	struct rule_action *next;
 };
+struct rule_tally { uint64_t hits; int64_t last_ms; };
 struct rule_rule {
 	struct rule_pos pos;
 	struct rule_cond *cond;            /* NULL: always */
@@ -166,7 +167,7 @@ struct rule_rule {
 	struct rule_policy *policy;
 	unsigned index;
 	const char *text;
-	uint64_t hits; int64_t last_ms;    /* the only part of a set that changes */
+	struct rule_tally own, *tally;     /* the only part of a set that changes: its own, or a row of the board */
 	struct rule_rule *next;
 };
 enum { RULE_REQUESTS = 1, RULE_RESPONSES = 2 };
@@ -177,10 +178,13 @@ struct rule_policy {
 	struct slice peer; struct rule_table *peers;
 	struct rule_rule *rules;
 	bool shadow, shared;
+	bool not_mid;                      /* no message of a dialog can fire one of its rules */
+	struct rule_set *set;
 	struct rule_policy *next_all;
 };
 struct rule_item { enum { RULE_I_INCLUDE, RULE_I_TABLE, RULE_I_POLICY } kind; struct slice include; struct rule_table *table; struct rule_policy *policy; bool shared; struct rule_item *next; };
-struct rule_counter { struct slice name; uint64_t value; struct rule_counter *next; };
+struct rule_counter { struct slice name; struct rule_tally own, *tally; struct rule_counter *next; };
+struct rule_shadow;
 struct rule_set {
 	struct rule_arena mem;
 	struct rule_source *sources;
@@ -189,7 +193,8 @@ struct rule_set {
 	struct rule_counter *counters, **counters_end;
 	struct rule_re *regexes;           /* to free */
 	struct rule_cost cost;
-	bool shadow;
+	struct rule_shadow *log;           /* on the board, where it is in shadow and found room */
+	bool shadow, rates;                /* rates: a rule asks for src.rate */
 };
 
 /* ---- parsing ---- */

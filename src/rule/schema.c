@@ -7,7 +7,7 @@ static const struct conf_row rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = offsetof(struct rule_policy_conf, id), .flags = CONF_REQUIRED, .doc = "Name of the policy file." },
 	{ .key = "file", .type = CONF_FILE, .at = offsetof(struct rule_policy_conf, file), .flags = CONF_REQUIRED,
 	  .doc = "The file; looked for beside the document, then in the state folder's policies/." },
-	{ .key = "shadow", .type = CONF_BOOL, .at = offsetof(struct rule_policy_conf, shadow), .flags = CONF_LATER, .def = "false",
+	{ .key = "shadow", .type = CONF_BOOL, .at = offsetof(struct rule_policy_conf, shadow), .def = "false",
 	  .doc = "Evaluate and report only, change nothing." },
 	{ .key = NULL }
 };

@@ -13,20 +13,21 @@ static void set_destroy(void *obj)
 }
 
 /** A counter of the set, made where it is not there. */
-static uint64_t *counter_get(struct rule_set *s, struct slice name)
+static struct rule_counter *counter_get(struct rule_set *s, struct slice name)
 {
 	struct rule_counter *c;
 
 	for (c = s->counters; c; c = c->next)
 		if (slice_eq(c->name, name))
-			return &c->value;
+			return c;
 	c = rule_arena_alloc(&s->mem, sizeof *c);
 	if (!c)
 		return NULL;
 	c->name = rule_arena_copy(&s->mem, name);
+	c->tally = &c->own;
 	*s->counters_end = c;
 	s->counters_end = &c->next;
-	return &c->value;
+	return c;
 }
 
 static void link_rule(struct rule_set *s, struct rule_rule *r)
@@ -36,11 +37,46 @@ static void link_rule(struct rule_set *s, struct rule_rule *r)
 			a->counter = counter_get(s, a->name);
 }
 
+static bool asks_rate(const struct rule_cond *c)
+{
+	if (!c)
+		return false;
+	for (const struct rule_cond *x = c->first; x; x = x->next)
+		if (asks_rate(x))
+			return true;
+	return c->path && c->path->type == RULE_RATE;
+}
+
+/** Does the condition hold in no message of a dialog? */
+static bool excludes_mid(const struct rule_cond *c)
+{
+	if (!c || c->kind == RULE_C_OR || c->kind == RULE_C_NOT || c->kind == RULE_C_HAS)
+		return false;
+	for (const struct rule_cond *x = c->kind == RULE_C_AND ? c->first : NULL; x; x = x->next)
+		if (excludes_mid(x))
+			return true;
+	if (c->kind == RULE_C_AND || c->in || c->path->field->kind != RULE_K_AT || strcmp(c->path->field->header, "dialog") || c->value->pieces)
+		return false;
+	return c->op == (slice_eq_nocase(c->value->text, SLICE("mid")) ? RULE_T_NE : RULE_T_EQ);
+}
+
+static void link_policy(struct rule_set *s, struct rule_policy *x)
+{
+	x->set = s;
+	x->shadow = s->shadow;
+	x->not_mid = true;
+	for (const struct rule_rule *r = x->rules; r; r = r->next)
+		x->not_mid = x->not_mid && excludes_mid(r->cond);
+}
+
 static void link_counters(struct rule_set *s)
 {
-	for (struct rule_policy *x = s->policies; x; x = x->next_all)
-		for (struct rule_rule *r = x->rules; r; r = r->next)
+	for (struct rule_policy *x = s->policies; x; link_policy(s, x), x = x->next_all)
+		for (struct rule_rule *r = x->rules; r; r = r->next) {
+			r->tally = &r->own;
+			s->rates = s->rates || asks_rate(r->cond);
 			link_rule(s, r);
+		}
 }
 
 int rule_set_load(struct slice text, const struct rule_load *how, struct rule_errors *errs, struct rule_set **ret)
@@ -63,8 +99,6 @@ int rule_set_load(struct slice text, const struct rule_load *how, struct rule_er
 		s->sources = src;
 		rule_lex_start(&p.lex, &s->mem, errs, src);
 		rule_parse_file(&p);
-		for (struct rule_policy *x = s->policies; x; x = x->next_all)
-			x->shadow = s->shadow;
 		link_counters(s);
 	}
 	if (s->mem.failed || rule_errors_count(errs) > before) {
@@ -93,7 +127,7 @@ bool rule_set_has_policy(const struct rule_set *s, const char *name)
 static void info_fill(const struct rule_rule *r, struct rule_info *ret)
 {
 	*ret = (struct rule_info){ .policy = r->policy->name.p, .file = r->pos.src->name, .line = r->pos.line, .index = r->index, .text = r->text,
-		.hits = r->hits, .last_ms = r->last_ms, .shadow = r->policy->shadow };
+		.hits = r->tally->hits, .last_ms = r->tally->last_ms, .shadow = r->policy->shadow };
 }
 
 bool rule_set_rule(const struct rule_set *s, size_t i, struct rule_info *ret)
@@ -115,7 +149,7 @@ bool rule_set_counter(const struct rule_set *s, size_t i, const char **ret_name,
 		if (i--)
 			continue;
 		*ret_name = c->name.p;
-		*ret_value = c->value;
+		*ret_value = c->tally->hits;
 		return true;
 	}
 	return false;
@@ -125,10 +159,9 @@ static void inherit_policy(struct rule_policy *to, const struct rule_policy *fro
 {
 	for (struct rule_rule *r = to->rules; r; r = r->next) {
 		for (const struct rule_rule *o = from->rules; o; o = o->next) {
-			if (strcmp(r->text, o->text) || (r->index != o->index && r->last_ms))
+			if (strcmp(r->text, o->text) || (r->index != o->index && r->own.last_ms))
 				continue;
-			r->hits = o->hits;
-			r->last_ms = o->last_ms;
+			r->own = *o->tally;
 			if (r->index == o->index)
 				break;
 		}
@@ -144,14 +177,15 @@ void rule_set_inherit(struct rule_set *s, const struct rule_set *from)
 	for (struct rule_counter *c = s->counters; c; c = c->next)
 		for (const struct rule_counter *o = from->counters; o; o = o->next)
 			if (slice_eq(c->name, o->name))
-				c->value = o->value;
+				c->own = *o->tally;
 }
 
 /* ---- chains ---- */
+/* What a message of a dialog cannot fire is not in the lane of those: most requests are such, and most rules look at calls that begin. */
 struct lane { struct rule_policy **v; size_t n; };
 struct rule_chain {
 	struct rule_set **sets; size_t nsets;
-	struct lane lane[2][2][2];         /* hook, request, shadow */
+	struct lane lane[2][2][2][2];      /* hook, request, shadow, mid-dialog */
 	struct rule_policy *store[];
 };
 
@@ -167,25 +201,28 @@ static void chain_destroy(void *obj)
 static bool replaced(const struct rule_chain *c, size_t user_sets, const struct rule_policy *x)
 {
 	for (size_t i = 0; i < user_sets; i++)
-		if (rule_set_has_policy(c->sets[i], x->name.p))
+		if (!c->sets[i]->shadow && rule_set_has_policy(c->sets[i], x->name.p))
 			return true;
 	return false;
 }
 
-static size_t lane_fill(struct rule_chain *c, size_t user_sets, size_t at, enum rule_hook hook, bool request, bool shadow)
+static bool runs_at(const struct rule_policy *x, unsigned lane)
 {
-	struct lane *l = &c->lane[hook][request][shadow];
+	if (x->hook != (lane & 1 ? RULE_SEND : RULE_RECEIVE) || x->shadow != (lane >> 2 & 1))
+		return false;
+	return x->kinds & (lane >> 1 & 1 ? RULE_REQUESTS : RULE_RESPONSES) && !(lane >> 3 && x->not_mid);
+}
+
+/** lane: bit 0 hook, 1 request, 2 shadow, 3 mid-dialog. */
+static size_t lane_fill(struct rule_chain *c, size_t user_sets, size_t at, unsigned lane)
+{
+	struct lane *l = &c->lane[lane & 1][lane >> 1 & 1][lane >> 2 & 1][lane >> 3];
 
 	l->v = c->store + at;
-	for (size_t i = 0; i < c->nsets; i++) {
-		for (struct rule_policy *x = c->sets[i]->policies; x; x = x->next_all) {
-			if (x->hook != hook || x->shadow != shadow || !(x->kinds & (request ? RULE_REQUESTS : RULE_RESPONSES)))
-				continue;
-			if (i >= user_sets && replaced(c, user_sets, x))
-				continue;
-			l->v[l->n++] = x;
-		}
-	}
+	for (size_t i = 0; i < c->nsets; i++)
+		for (struct rule_policy *x = c->sets[i]->policies; x; x = x->next_all)
+			if (runs_at(x, lane) && (i < user_sets || !replaced(c, user_sets, x)))
+				l->v[l->n++] = x;
 	return at + l->n;
 }
 
@@ -207,7 +244,7 @@ int rule_chain_new(struct rule_set *const *sets, size_t n, struct rule_set *buil
 		policies += s->cost.policies;
 	}
 	if (all)
-		c = base_new(sizeof *c + 2 * policies * sizeof *c->store, chain_destroy);
+		c = base_new(sizeof *c + 4 * policies * sizeof *c->store, chain_destroy); /* requests and responses, mid-dialog or not */
 	if (!c) {
 		free(all);
 		return -ENOMEM;
@@ -217,15 +254,23 @@ int rule_chain_new(struct rule_set *const *sets, size_t n, struct rule_set *buil
 	users = builtin && nsets && all[nsets - 1] == builtin ? nsets - 1 : nsets;
 	for (size_t i = 0; i < nsets; i++)
 		base_ref(all[i]);
-	for (unsigned i = 0; i < 8; i++)
-		at = lane_fill(c, users, at, i & 1 ? RULE_SEND : RULE_RECEIVE, i >> 1 & 1, i >> 2 & 1);
+	for (unsigned i = 0; i < 16; i++)
+		at = lane_fill(c, users, at, i);
 	*ret = c;
 	return 0;
 }
 
-bool rule_chain_has(const struct rule_chain *c, enum rule_hook hook, bool request, bool shadow)
+bool rule_chain_has(const struct rule_chain *c, enum rule_hook hook, bool request, enum rule_dialog dialog)
 {
-	return c->lane[hook][request][shadow].n > 0;
+	return c->lane[hook][request][false][dialog == RULE_MID].n > 0;
+}
+
+bool rule_chain_rates(const struct rule_chain *c)
+{
+	for (size_t i = 0; i < c->nsets; i++)
+		if (c->sets[i]->rates)
+			return true;
+	return false;
 }
 
 /* ---- running ---- */
@@ -316,8 +361,8 @@ static void run_policy(struct rule_eval *e, const struct rule_policy *x, const s
 		e->captured = false;
 		if (r->cond && !rule_test(e, r->cond))
 			continue;
-		r->hits++;
-		r->last_ms = e->at->now_ms;
+		r->tally->hits++;
+		r->tally->last_ms = e->at->now_ms;
 		e->res->fired++;
 		if (watch && watch->fired) {
 			info_fill(r, &info);
@@ -328,37 +373,65 @@ static void run_policy(struct rule_eval *e, const struct rule_policy *x, const s
 	}
 }
 
-static void chain_eval(const struct rule_chain *c, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret, bool shadow)
+/** Policies of a lane, all or those of one set. */
+static void lane_eval(const struct lane *l, const struct rule_set *only, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret)
 {
-	bool request = !ops->status(m);
-	const struct lane *l = &c->lane[at->hook][request][shadow];
 	struct rule_eval e;
 
 	memset(ret, 0, offsetof(struct rule_result, text) + 1);
 	memset(&ret->fired, 0, sizeof *ret - offsetof(struct rule_result, fired));
-	if (!l->n)
-		return;
 	/* the buffers stay as they are: clearing them would be most of the cost */
 	e.at = at;
 	e.ops = ops;
 	e.m = m;
 	e.res = ret;
-	e.request = request;
-	e.shadow = shadow;
+	e.request = !ops->status(m);
+	e.shadow = only != NULL;
 	e.used = 0;
 	e.sdp = NULL;
 	e.sdp_of = NULL;
 	for (size_t i = 0; i < l->n && !ret->verdict; i++)
-		if (peer_fits(&e, l->v[i]))
+		if ((!only || l->v[i]->set == only) && peer_fits(&e, l->v[i]))
 			run_policy(&e, l->v[i], watch);
 }
 
 void rule_chain_run(const struct rule_chain *c, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret)
 {
-	chain_eval(c, at, ops, m, watch, ret, false);
+	lane_eval(&c->lane[at->hook][!ops->status(m)][false][at->dialog == RULE_MID], NULL, at, ops, m, watch, ret);
 }
 
-void rule_chain_shadow(const struct rule_chain *c, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret)
+/* Lanes hold the policies of a set one behind the other; those in shadow are not split by dialog. */
+static struct rule_set *nth_set(const struct lane *l, size_t i, size_t *ret_n)
 {
-	chain_eval(c, at, ops, m, watch, ret, true);
+	struct rule_set *last = NULL;
+	size_t n = 0;
+
+	for (size_t k = 0; k < l->n; k++) {
+		if (l->v[k]->set == last)
+			continue;
+		last = l->v[k]->set;
+		if (n++ == i)
+			return last;
+	}
+	*ret_n = n;
+	return NULL;
+}
+
+size_t rule_chain_shadows(const struct rule_chain *c, enum rule_hook hook, bool request)
+{
+	size_t n = 0;
+
+	nth_set(&c->lane[hook][request][true][false], SIZE_MAX, &n);
+	return n;
+}
+
+struct rule_set *rule_chain_shadow(const struct rule_chain *c, size_t i, const struct rule_at *at, const struct rule_msg_ops *ops, void *m, const struct rule_watch *watch, struct rule_result *ret)
+{
+	const struct lane *l = &c->lane[at->hook][!ops->status(m)][true][false];
+	size_t n;
+	struct rule_set *s = nth_set(l, i, &n);
+
+	if (s)
+		lane_eval(l, s, at, ops, m, watch, ret);
+	return s;
 }

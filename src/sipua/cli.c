@@ -4,7 +4,7 @@
  * CANCEL before a provisional response, dropping an INVITE that is under way, forgetting the INVITE before its ACK.
  * Later 2xx of other forks are ended with ACK and BYE (13.2.2.4).
  */
-#include "sipua/priv.h"
+#include "sipua/police.h"
 #include "sipua/guard/guard.h"
 
 #include <stdio.h>
@@ -139,18 +139,22 @@ static void late_response(struct sipua_cli *c, int status, const sip_t *sip)
 static bool police(struct sipua_cli *c, msg_t *msg, const sip_t **sip, int *status)
 {
 	bool forms = c->invite && !c->in_dialog;
+	struct sipua_heard w = { .policy = c->dialog->policy, .notes = &c->dialog->notes, .out = !c->dialog->uas,
+		.dialog = forms ? RULE_INITIAL : c->in_dialog ? RULE_MID : RULE_OUTSIDE };
 	struct rule_result res;
 	struct sipua_path path;
 	tport_t *tp;
 	msg_t *copy;
 
-	if (!msg || !c->dialog->policy || *status <= 100)
+	if (!msg || *status <= 100 || !sipua_police_hears(c->dialog->policy, false, w.dialog))
 		return true;
 	tp = sipua_delivering(c->ua, msg);
-	if (tp)
+	if (tp) {
 		sipua_path_of(c->ua, msg, tp, &path);
-	sipua_police_received(c->dialog->policy, &c->dialog->notes, tp ? &path : NULL, !c->dialog->uas, forms ? RULE_INITIAL : c->in_dialog ? RULE_MID : RULE_OUTSIDE,
-		msg, &copy, &res);
+		w.path = &path;
+	}
+	sipua_police_received(&w, msg, &copy, &res);
+	sipua_police_heard(c->dialog, *sip, copy ? sip_object(copy) : NULL);
 	if (copy) {
 		if (c->copy)
 			msg_destroy(c->copy);
@@ -158,13 +162,15 @@ static bool police(struct sipua_cli *c, msg_t *msg, const sip_t **sip, int *stat
 		*sip = sip_object(copy);
 		*status = (*sip)->sip_status->st_status;
 	}
+	base_count_n(COUNTER_RULE_DROP, res.verdict == RULE_DROP);
 	return res.verdict != RULE_DROP || *status >= 200;
 }
 
 /* the same where only nta has the message */
 static bool police_orq(struct sipua_cli *c, const sip_t **sip, int *status)
 {
-	msg_t *msg = *sip && c->dialog->policy ? nta_outgoing_getresponse(c->orq) : NULL;
+	enum rule_dialog dialog = c->in_dialog ? RULE_MID : RULE_INITIAL;
+	msg_t *msg = *sip && sipua_police_hears(c->dialog->policy, false, dialog) ? nta_outgoing_getresponse(c->orq) : NULL;
 	bool on = police(c, msg, sip, status);
 
 	if (msg)

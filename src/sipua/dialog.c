@@ -3,7 +3,7 @@
  * Dialogs (RFC 3261 section 12): identifiers, CSeq, route set, remote target, the connection on which the peer speaks.
  * Knows no transaction and sends nothing.
  */
-#include "sipua/priv.h"
+#include "sipua/police.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +96,7 @@ static void destroy(void *obj)
 	base_unref(d->policy);
 	base_unref(d->notes);
 	free(d->allow);
+	free(d->sdp_sent);
 	su_home_deinit(d->home);
 }
 
@@ -214,6 +215,8 @@ int sipua_dialog_new_uas(struct sipua_srv *srv, const struct sipua_dialog_ops *o
 	err = enter(d, ret);
 	if (!err && d->policy && !srv->dialog)
 		srv->dialog = base_ref(d);
+	if (!err && srv->copy)
+		sipua_police_heard(d, srv->sip, sip_object(srv->copy));
 	return err;
 }
 
@@ -276,6 +279,10 @@ int sipua_dialog_restore(struct sipua *ua, const struct sipua_dialog_state *st, 
 	d->cseq_remote = st->cseq_remote;
 	d->confirmed = st->confirmed;
 	d->uas = st->uas;
+	d->no_timer = st->no_timer;
+	d->stripped = st->stripped;
+	d->stripped_in = st->stripped_in;
+	d->allow = slice_empty(st->allow) ? NULL : base_dup(st->allow);
 	set_dest(d, &st->dest);
 	return enter(d, ret);
 }
@@ -453,6 +460,10 @@ void sipua_dialog_get(const struct sipua_dialog *cd, struct sipua_dialog_state *
 	ret->dest = d->dest;
 	ret->confirmed = d->confirmed;
 	ret->uas = d->uas;
+	ret->no_timer = d->no_timer;
+	ret->stripped = d->stripped;
+	ret->stripped_in = d->stripped_in;
+	ret->allow = slice_str(d->allow);
 }
 
 struct slice sipua_dialog_call_id(const struct sipua_dialog *d)

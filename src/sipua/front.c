@@ -3,7 +3,7 @@
  * The front door: every message that no transaction took. Requests of known dialogs go to them, the others to the
  * handler, before anything is kept for them. RFC 3261 sections 8.2, 12.2.2, 13.2.2.4, 17.1.3.
  */
-#include "sipua/priv.h"
+#include "sipua/police.h"
 #include "sipua/guard/guard.h"
 
 #include <stdio.h>
@@ -107,20 +107,24 @@ void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const s
 /* receive, in a dialog; false: the request is answered or dropped */
 static bool police_mid(struct sipua_in *in, struct sipua_dialog *d)
 {
+	const struct sipua_heard w = { .policy = d->policy, .notes = &d->notes, .path = &in->path, .out = !d->uas, .dialog = RULE_MID };
 	struct sipua_text allow[] = { { "Allow", slice_str(d->allow) }, { NULL, { NULL, 0 } } };
 	struct rule_result res;
 
-	if (sipua_dialog_refuses(d, in->sip)) {
-		base_count(COUNTER_REJECT_METHOD);
-		sipua_in_reply(in, 405, NULL, allow);
-		return false;
-	}
 	in->policy = d->policy;
-	sipua_police_received(d->policy, &d->notes, &in->path, !d->uas, RULE_MID, in->msg, &in->copy, &res);
-	if (res.verdict == RULE_REJECT)
+	sipua_police_received(&w, in->msg, &in->copy, &res);
+	if (res.verdict == RULE_REJECT) {
+		base_count(COUNTER_RULE_REJECT);
 		sipua_in_reply(in, res.status, res.text[0] ? res.text : NULL, NULL);
-	else if (res.verdict == RULE_DROP)
+	} else if (res.verdict == RULE_DROP) {
+		base_count(COUNTER_RULE_DROP);
 		sipua_in_drop(in);
+	} else if (sipua_dialog_refuses(d, in->sip)) {
+		base_count(COUNTER_REJECT_METHOD);
+		sipua_in_reply(in, 405, NULL, d->allow ? allow : NULL);
+	} else if (in->copy || d->notes) {
+		sipua_police_heard(d, in->sip, in->copy ? sip_object(in->copy) : NULL);
+	}
 	return in->msg != NULL;
 }
 

@@ -72,6 +72,8 @@ int sipua_msg_reliable(struct sipua_msg *m, uint32_t rseq)
 	return err ? err : sipua_msg_add(m, "Require", SLICE("100rel"));
 }
 
+void sipua_msg_repeats(struct sipua_msg *m) { m->repeat = true; }
+
 const struct wire_sip *sipua_msg_sip(const struct sipua_msg *m)
 {
 	return sipua_wire(m->sip);

@@ -111,7 +111,7 @@ struct sipua_srv {
 	bool in_merged, acked;
 	char tag[33];              /* ours, where the request had none */
 	tport_t *tport;            /* while it is fresh: what it came by */
-	msg_t *copy;               /* as policies left it; NULL: as it came */
+	msg_t *copy, *ack_copy;    /* request and its ACK as policies left them; NULL: as they came */
 	struct sipua_dialog *dialog; /* referenced, or NULL */
 	struct sipua_policy *policy; /* outside of a dialog */
 	struct sipua_notes *notes;
@@ -142,7 +142,11 @@ struct sipua_dialog {
 	struct sipua_policy *policy;
 	struct sipua_notes *notes; /* variables and tags of the call */
 	uint32_t stripped;         /* methods that policies took from the Allow that the peer saw last */
+	uint32_t stripped_in;      /* and from what the peer said itself */
 	char *allow;               /* that Allow, where they took any */
+	bool no_timer;             /* they took `timer` from Supported */
+	char *sdp_sent;            /* the description that left last, where it is not as its maker knows it; NULL: it is */
+	size_t sdp_sent_len;
 	uint64_t sdp_mark, sdp_version; /* of the description sent last, where there are policies; mark 0: none */
 	bool nat;
 	unsigned udp_max;          /* bytes of a request, 0: no limit */
@@ -176,6 +180,7 @@ struct sipua_msg {
 	struct sipua_dialog *dialog; /* request: referenced */
 	struct sipua_srv *srv;       /* response */
 	int status;
+	bool repeat;                 /* its description is the one that left last */
 };
 
 /* agent.c */
@@ -252,20 +257,6 @@ bool sipua_auth_again(struct sipua_cli *c, const sip_t *sip);
 
 /** A 2xx of an INVITE ends the client transaction at once (RFC 3261 17.1.1.2); true where it was one, and is dealt with. */
 bool sipua_cli_take_2xx(struct sipua *ua, msg_t *msg, const sip_t *sip);
-
-/* policy.c */
-struct sipua_notes;
-/** Policies of the dialog on a request that is about to be sent. */
-void sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m);
-/** On a response of a transaction; its status may be another one then. */
-void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m);
-/** On one without; it has a status line. @return the status */
-int sipua_police_reply(struct sipua_in *in, msg_t *msg, sip_t *sip);
-/** On what was received; it is copied before it is changed. *ret_copy NULL: no rule changed anything; the verdict holds all the same. notes: made where rules need them. */
-void sipua_police_received(struct sipua_policy *policy, struct sipua_notes **notes, const struct sipua_path *path, bool out, enum rule_dialog dialog,
-	msg_t *msg, msg_t **ret_copy, struct rule_result *res);
-/** Did policies take the method of this request from the dialog's Allow? */
-bool sipua_dialog_refuses(const struct sipua_dialog *d, const sip_t *request);
 
 /* dialog.c */
 /** From and To of the request that makes the dialog are those of this one, for good. */

@@ -3,7 +3,7 @@
  * Server transactions (RFC 3261 sections 8.2, 13.3, 17.2). The state machine is nta's; here are its rules that a
  * user must not break: one final answer, no provisional one after it, the transaction kept until the ACK.
  */
-#include "sipua/priv.h"
+#include "sipua/police.h"
 #include "sipua/guard/guard.h"
 
 #include <errno.h>
@@ -19,11 +19,30 @@ void sipua_srv_bind(struct sipua_srv *s, const struct sipua_srv_ops *ops, void *
 	s->arg = arg;
 }
 
+/* the ACK as policies left it; NULL: they dropped it, none came */
+static const sip_t *police_ack(struct sipua_srv *s, const sip_t *sip)
+{
+	struct sipua_dialog *d = s->dialog;
+	const struct sipua_heard w = { .policy = d ? d->policy : NULL, .notes = d ? &d->notes : NULL, .path = &s->path, .out = d && !d->uas, .dialog = RULE_MID };
+	struct rule_result res;
+	msg_t *msg;
+
+	if (!sip || !sipua_police_hears(w.policy, true, RULE_MID) || !(msg = nta_incoming_getrequest_ackcancel(s->irq)))
+		return sip;
+	sipua_police_received(&w, msg, &s->ack_copy, &res);
+	msg_destroy(msg);
+	if (d->linked)
+		sipua_police_heard(d, sip, s->ack_copy ? sip_object(s->ack_copy) : NULL);
+	base_count_n(COUNTER_RULE_DROP, res.verdict == RULE_DROP);
+	return res.verdict == RULE_DROP ? NULL : s->ack_copy ? sip_object(s->ack_copy) : sip;
+}
+
 static void got_ack(struct sipua_srv *s, const sip_t *sip)
 {
 	if (s->status < 200 || s->status > 299 || s->acked)
 		return; /* ACK of a failure is the transaction's own affair */
 	s->acked = true;
+	sip = police_ack(s, sip);
 	if (s->ops && s->ops->ack)
 		s->ops->ack(s->arg, s, sipua_wire(sip));
 }
@@ -98,6 +117,8 @@ static void drop_msgs(struct sipua_srv *s)
 	msg_destroy(s->msg);
 	if (s->copy)
 		msg_destroy(s->copy);
+	if (s->ack_copy)
+		msg_destroy(s->ack_copy);
 	base_unref(s->policy);
 	base_unref(s->notes);
 	base_unref(s->dialog);

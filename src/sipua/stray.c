@@ -3,7 +3,7 @@
  * A 2xx that nobody wants: ACK, so that it is not repeated, and BYE (RFC 3261 13.2.2.4), along the route that the 2xx
  * itself names, and numerically. What nta would do goes to hosts of the peer's choice (guide: nta_msg_ackbye).
  */
-#include "sipua/priv.h"
+#include "sipua/police.h"
 
 #include <errno.h>
 #include <stdlib.h>

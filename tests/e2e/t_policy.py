@@ -113,3 +113,92 @@ def policy_check(t):
     bed = bed_with(t, 'policy p on send request {\n set form.user "x"\n remvoe subject\n}\n')
     code, out = bed.d.run('--check')
     check(code != 0 and 'p.policy:2:' in out and 'p.policy:3:' in out, 'exit %d: %s', code, out)
+
+
+def post(bed, path, body):
+    return bed.d.http('POST', path, body)
+
+
+@test()
+def policy_notes(t):
+    """tags in the list of calls, the call and its CDR; counters and hits in /stats, /metrics and `policy list`; what fired in the decisions"""
+    bed = bed_with(t, 'policy mark on receive request {\n when from.user == "4711" then set call.var["who"] "x", tag cologne, count cologne-calls\n}\n'
+                      'policy other on send response {\n when status == 200 and method == INVITE then set header["X-Answer"] "yes"\n}\n', 'a')
+    bed.d.start()
+    c, i, *_ = establish(bed, bed.a, bed.b, '9401', from_user='4711')
+    call = bed.d.calls()[0]
+    equal(call['tags'], ['cologne'], 'tags in the list')
+    one = bed.d.get('/calls/' + call['id']).json
+    equal((one['tags'], one['vars']), (['cologne'], {'who': 'x'}), 'tags and variables of the call')
+    items = [x for x in bed.d.get('/calls/%s/decisions' % call['id']).json['items'] if x['action'] == 'policy']
+    equal([(x['policy'], x['line'], x['hook'], x['message'], x['leg'], x['count']) for x in items],
+          [('mark', 2, 'receive', 'request', 'a', 1), ('other', 5, 'send', 'response', 'a', 1)], 'rules in the decisions')
+    hang_up(c, i)
+    cdr = bed.d.cdrs('9401')[0]
+    equal(cdr['tags'], ['cologne'], 'tags of the CDR')
+    stats = bed.d.get('/stats').json
+    equal([x['value'] for x in stats['postern_policy_count_total'] if x['counter'] == 'cologne-calls'], [3], 'counter in /stats: INVITE, ACK, BYE')
+    equal([x['value'] for x in stats['postern_policy_rule_hits_total'] if x['policy'] == 'other'], [1], 'hits in /stats')
+    check('postern_policy_rule_hits_total{id="p",policy="other",rule="1",line="5"} 1' in bed.d.get('/metrics').text, 'hits in /metrics')
+    check('postern_policy_rule_last_hit_seconds{id="p",policy="other"' in bed.d.get('/metrics').text, 'last hit in /metrics')
+    r = bed.d.ctl('policy', 'list')
+    check('cologne-calls' in r.stdout and 'X-Answer' in r.stdout and 'builtin-scanners' in r.stdout, 'policy list: %s', r.stdout)
+    rule = [x for x in bed.d.items('/policies') if x['id'] == 'p'][0]['rules'][1]
+    equal(rule['hits'], 1, 'hits in /policies')
+    check(rule['last_hit'].startswith('2'), 'last hit: %s', rule['last_hit'])
+    bed.d.kill('engine')
+    until(lambda: bed.d.get('/health').status == 200, 5, 'the next engine')
+    equal([x for x in bed.d.items('/policies') if x['id'] == 'p'][0]['rules'][1]['hits'], 1, 'hits after an engine restart')
+
+
+@test()
+def policy_shadow(t):
+    """a policy in shadow changes nothing; what it would have done is counted, and the last messages are told by REST and posternctl"""
+    text = ('policy quiet on send request {\n when method == INVITE then set header["X-Shadow"] "yes", set call.var["v"] "1", tag never\n'
+            ' when ruri.user == "9503" then drop\n}\npolicy no on receive request {\n when ruri.user == "9502" then reject 603\n}\n')
+    bed = Bed(t, start=False, trunk_b={'policies': ['p']}, trunk_a={'policies': ['p']})
+    bed.doc['policies'] = [{'id': 'p', 'file': 'p.policy', 'shadow': True}]
+    bed.d.files['p.policy'] = text
+    bed.d.write()
+    bed.d.start()
+    equal(bed.d.get('/policies/p/shadow').json, {'count': 0, 'items': []}, 'before anything')
+    for number in ('9501', '9502'):
+        c, i, *_ = establish(bed, bed.a, bed.b, number)
+        check(not i.inv.get('X-Shadow'), 'a shadow wrote into a message')
+        equal(next(x for x in bed.d.calls() if x['to'] == number)['tags'], [], 'a shadow tagged')
+        hang_up(c, i)
+    s = bed.d.get('/policies/p/shadow').json
+    equal(s['count'], 3, 'messages')
+    check(all(set(x) >= {'time', 'before', 'after'} for x in s['items']), 'items: %s', s)
+    equal([x['verdict'] for x in s['items']], [None, 'reject 603', None], 'verdicts, newest first')
+    last = s['items'][0]
+    check('X-Shadow' not in last['before'] and 'X-Shadow: yes' in last['after'] and last['before'].startswith('INVITE sip:9502'), 'item: %s', last)
+    check('a=rtpmap' in last['after'] or 'm=audio' in last['after'], 'the body is lost: %s', last['after'])
+    r = bed.d.ctl('policy', 'shadow', 'p')
+    check('+ X-Shadow: yes' in r.stdout and 'reject 603' in r.stdout and '3 messages' in r.stdout, 'posternctl: %s', r.stdout)
+    equal(bed.d.get('/policies/nobody/shadow').status, 404, 'shadow of nobody')
+    until(lambda: bed.d.counter('postern_policy_shadows_total') == 3, 2, 'the counter')
+
+
+@test()
+def policy_trial(t):
+    """POST /policies/{id}/test: rules that fired, the message before and after, the verdict; what is wrong with the question"""
+    bed = bed_with(t, 'policy p on send request to b {\n when from.user ~ "^0" then set from.user "+49"\n}\npolicy q on receive request {\n when ruri.user == "1" then reject 603 "No"\n}\n')
+    bed.d.start()
+    msg = 'INVITE sip:1@x SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1\nFrom: <sip:030@x>;tag=1\nTo: <sip:1@x>\nCall-ID: c\nCSeq: 1 INVITE\n\n'
+    r = post(bed, '/policies/p/test', {'message': msg, 'direction': 'send', 'trunk': 'b'})
+    equal(r.status, 200, 'status')
+    equal([(x['policy'], x['line']) for x in r.json['rules']], [('p', 2)], 'rules')
+    check('sip:030@x' in r.json['before'] and 'sip:+49@x' in r.json['after'] and '+ From' in r.json['diff'], 'before and after: %s', r.json)
+    equal(r.json['verdict']['action'], 'pass', 'verdict')
+    r = post(bed, '/policies/p/test', {'message': msg, 'direction': 'send', 'trunk': 'a'})
+    equal((r.json['rules'], r.json['before']), ([], r.json['after']), 'towards another trunk')
+    r = post(bed, '/policies/p/test', {'message': msg, 'direction': 'receive', 'trunk': 'a'})
+    equal(r.json['verdict'], {'action': 'reject', 'status': 603, 'text': 'No'}, 'verdict')
+    for body, pointer in (({'message': 'x'}, '/message'), ({'direction': 'send'}, '/message'), ({'message': msg, 'direction': 'up'}, '/direction'),
+                          ({'message': msg, 'trunk': 'z'}, '/trunk'), ({'message': msg, 'x': 1}, '/x'), ({'message': 5}, '/message')):
+        r = post(bed, '/policies/p/test', body)
+        equal((r.status, r.json['errors'][0]['pointer']), (422, pointer), 'answer to %s' % body)
+    equal(post(bed, '/policies/z/test', {'message': msg}).status, 404, 'no such policy')
+    paths = bed.d.get('/openapi.json').json['paths']
+    check('post' in paths['/policies/{id}/test'] and 'get' in paths['/policies/{id}/shadow'] and 'get' in paths['/policies'], 'not in openapi.json')

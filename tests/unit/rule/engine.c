@@ -42,7 +42,7 @@ static struct rule_result run(struct rule_chain *c, struct rule_text_msg *m, boo
 	struct rule_result r;
 
 	if (shadow)
-		rule_chain_shadow(c, &at, &rule_text_ops, m, NULL, &r);
+		rule_chain_shadow(c, 0, &at, &rule_text_ops, m, NULL, &r);
 	else
 		rule_chain_run(c, &at, &rule_text_ops, m, NULL, &r);
 	return r;
@@ -70,9 +70,9 @@ static void test_order(void **state)
 	memcpy(twice, s, sizeof s);
 	twice[3] = s[0]; /* named by the trunk as well: it does not run twice */
 	assert_int_equal(rule_chain_new(twice, 4, builtin, &c), 0);
-	assert_true(rule_chain_has(c, RULE_SEND, true, false));
-	assert_false(rule_chain_has(c, RULE_SEND, false, false));
-	assert_false(rule_chain_has(c, RULE_RECEIVE, true, false));
+	assert_true(rule_chain_has(c, RULE_SEND, true, RULE_INITIAL));
+	assert_false(rule_chain_has(c, RULE_SEND, false, RULE_INITIAL));
+	assert_false(rule_chain_has(c, RULE_RECEIVE, true, RULE_INITIAL));
 	assert_int_equal(run(c, m, false).edits, 4);
 	assert_true(slice_eq(rule_text_ops.header(m, SLICE("X-Order"), 0), SLICE("srtb")));
 	for (int i = 0; i < 3; i++)
@@ -122,8 +122,8 @@ static void test_shadow(void **state)
 	uint64_t value;
 
 	assert_int_equal(rule_chain_new(&s, 1, NULL, &c), 0);
-	assert_false(rule_chain_has(c, RULE_SEND, true, false));
-	assert_true(rule_chain_has(c, RULE_SEND, true, true));
+	assert_false(rule_chain_has(c, RULE_SEND, true, RULE_INITIAL));
+	assert_int_equal(rule_chain_shadows(c, RULE_SEND, true), 1);
 	r = run(c, live, false);
 	assert_int_equal(r.fired + r.edits + r.verdict, 0);
 	r = run(c, copy, true);
