@@ -170,6 +170,8 @@ void base_addr_set_port(union base_addr *a, uint16_t port);
 bool base_addr_eq(const union base_addr *a, const union base_addr *b);      /* address and port */
 bool base_addr_same_host(const union base_addr *a, const union base_addr *b);
 bool base_addr_is_any(const union base_addr *a);
+/** Not to be reached from outside of its own network (RFC 1918, 6598, 3927, 4193, 4291). */
+bool base_addr_is_private(const union base_addr *a);
 bool base_addr_in_net(const union base_addr *a, const union base_addr *net, unsigned bits);
 /** Host alone, IPv6 in brackets where `bracket`. buf of at least 48 bytes. */
 const char *base_addr_host(const union base_addr *a, bool bracket, char buf[static 48]);

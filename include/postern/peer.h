@@ -224,6 +224,12 @@ bool peer_other_target(struct peer_plane *p, const struct peer_trunk *t, const u
 /** Where requests to a target go; name is for TLS, and borrowed by ret. */
 struct sipua_dest;
 void peer_target_dest(const struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *g, char name[static 256], struct sipua_dest *ret);
+/**
+ * Addresses of a name that is no target of the trunk (RFC 3263), best first, those alone that its listeners reach. conf: `via`, transport (-1: DNS says)
+ * and sips are read, its texts stand in ret. From a cache; asks DNS where that has none.
+ * @return how many, -1: not known yet, ask again in a moment
+ */
+int peer_look_up(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *conf, struct peer_target *ret, unsigned max);
 /** The trunk's target of this address; false: it has none (any more). */
 bool peer_target_at(struct peer_plane *p, const struct peer_trunk *t, const union base_addr *addr, int transport, struct peer_target *ret);
 /** Commands of the API. ERR_NOTFOUND: no such trunk. */

@@ -96,6 +96,19 @@ bool base_addr_is_any(const union base_addr *a)
 	return true;
 }
 
+bool base_addr_is_private(const union base_addr *a)
+{
+	static const struct { const char *net; unsigned bits; } nets[] = {
+		{ "10.0.0.0", 8 }, { "172.16.0.0", 12 }, { "192.168.0.0", 16 }, { "100.64.0.0", 10 }, { "169.254.0.0", 16 }, { "fc00::", 7 }, { "fe80::", 10 },
+	};
+	union base_addr net;
+
+	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
+		if (!base_addr_parse(slice_str(nets[i].net), 0, &net) && base_addr_in_net(a, &net, nets[i].bits))
+			return true;
+	return false;
+}
+
 bool base_addr_in_net(const union base_addr *a, const union base_addr *net, unsigned bits)
 {
 	const uint8_t *p, *q;

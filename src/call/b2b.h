@@ -64,6 +64,7 @@ struct call_leg {
 	uint8_t replaces;              /* the peer's latest Supported: 0 none came, 1 without `replaces`, 2 with it */
 	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
 	const char *redirect_user;     /* user of the Request-URI, as a 3xx said; NULL: as it came */
+	bool redirect_phone;           /* user=phone, as the same said */
 	bool no_reliable;              /* our INVITE must not ask for reliable responses */
 	struct sipua_cli *bye;         /* our BYE, unanswered */
 	struct loop_timer bye_timer;   /* then it goes through another target */
@@ -186,8 +187,8 @@ void call_apart_end(struct call_engine *e);
 /* redirect.c */
 /** A 3xx of that way: true where its Contacts are to be tried. */
 bool call_redirect_take(struct call_leg *leg, const struct peer_way *from, const struct wire_sip *resp);
-/** The next of them, best first, NULL: none; leg B's Request-URI is set for it. */
-const struct peer_way *call_redirect_next(struct call *c);
+/** The next of them, best first, NULL: none, or its name is not known yet (*ret_wait); leg B's Request-URI is set for it. */
+const struct peer_way *call_redirect_next(struct call *c, bool *ret_wait);
 bool call_redirect_more(const struct call *c);
 void call_redirect_free(struct call *c);
 

@@ -180,14 +180,31 @@ static bool has_more(struct call_hunt *h, bool silent)
 	return !peer_plan_last(p, &h->plan) || (!silent && peer_plan_more(p, &h->dest, &h->plan));
 }
 
+static void on_contact(void *arg)
+{
+	try_next(arg);
+}
+
+/** A Contact of a 3xx comes first. NULL: there is none; or it has a name that is looked up, and is tried when that is known. */
+static const struct peer_way *next_way(struct call_hunt *h, bool *ret_wait)
+{
+	struct call *c = h->x->call;
+	const struct peer_way *w = call_redirect_next(c, ret_wait);
+
+	if (*ret_wait)
+		loop_timer_start(c->eng->p.loop, &h->timer, RESOLVE_POLL_MS, on_contact, h);
+	return w || *ret_wait ? w : peer_plan_next(c->eng->plane, &h->plan);
+}
+
 static void try_next(struct call_hunt *h)
 {
 	struct call *c = h->x->call;
 	const struct peer_way *w;
+	bool wait;
 	int status;
 
 	loop_timer_stop(&h->timer);
-	while ((w = call_redirect_next(c)) != NULL || (w = peer_plan_next(c->eng->plane, &h->plan)) != NULL) {
+	while ((w = next_way(h, &wait)) != NULL) {
 		if (c->ntried)
 			base_count(COUNTER_HUNT_NEXT);
 		status = try_way(h, w);
@@ -202,6 +219,8 @@ static void try_next(struct call_hunt *h)
 		give_up(h, status);
 		return;
 	}
+	if (wait)
+		return;
 	if (!c->ntried)
 		base_count(COUNTER_REJECT_TARGETS);
 	give_up(h, h->status ? h->status : 503);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redirection (RFC 3261 8.1.3.4, 21.3) where a trunk says `redirect: follow`: the Contacts of a 3xx by falling q, at most five in a call, none twice,
- * from listeners of the trunk's realm. Numeric hosts alone: a name would have to be a target of the trunk. The rest is hunt.c's.
+ * Redirection (RFC 3261 8.1.3.4, 21.3) where a trunk says `redirect: follow`: the Contacts of a 3xx by falling q, at most five in a call, no address
+ * twice, from listeners of the trunk's realm. A name is looked up when its turn comes (RFC 3263); its best address is tried. A private address that a
+ * peer with a public one names is behind its NAT, and is left out. 380 names another service, and is passed on. The rest is hunt.c's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,15 +11,25 @@
 #include "call/b2b.h"
 #include "postern/conf.h"
 
-#define WAYS_MAX 5
+#define WAYS_MAX  5
+#define HOST_SIZE 272                  /* host[:port] */
+#define ADDRESSES 12                   /* of a name, that are looked at */
+#define USE_PROXY 305
+#define ALTERNATIVE_SERVICE 380
+
+struct contact {
+	struct peer_way way;           /* target.addr: family 0 where it is a name */
+	char user[256];                /* of the Request-URI */
+	char host[HOST_SIZE];          /* as it stood */
+	char uri[HOST_SIZE + 32];      /* as shown in the CDR */
+	bool phone;
+	int q;                         /* thousandths */
+};
 
 struct call_redirect {
-	struct peer_way way[WAYS_MAX];
-	char user[WAYS_MAX][256];      /* of the Request-URI */
-	char host[WAYS_MAX][80];       /* host[:port] */
-	char uri[WAYS_MAX][128];       /* as shown in the CDR */
-	int q[WAYS_MAX];               /* thousandths; those not tried yet are in order */
+	struct contact v[WAYS_MAX];    /* those not tried yet are in order */
 	unsigned n, at;
+	int64_t asked_ms;              /* since when the name at `at` is looked up, 0: is not */
 };
 
 void call_redirect_free(struct call *c)
@@ -46,12 +57,13 @@ static int q_of(const struct wire_addr *a)
 	return q > 1000 ? 1000 : q;
 }
 
+/** -1: the URI leaves it open. */
 static bool transport_of(const struct wire_uri *u, int *ret)
 {
 	struct slice v = wire_param(u->params, "transport");
 	int t;
 
-	*ret = slice_eq_nocase(u->scheme, SLICE("sips")) ? SIPUA_TLS : SIPUA_UDP;
+	*ret = slice_eq_nocase(u->scheme, SLICE("sips")) ? SIPUA_TLS : -1;
 	if (!v.n)
 		return true;
 	for (t = SIPUA_UDP; t <= SIPUA_TLS; t++)
@@ -93,72 +105,109 @@ static bool is_ours(const struct call_engine *e, const union base_addr *a, unsig
 	return false;
 }
 
-static bool target_of(const struct call_leg *leg, const struct wire_uri *u, struct peer_target *t)
+/** May a call of this leg go to that address? Its listener is set then. */
+static bool is_reached(const struct call_leg *leg, struct peer_target *t)
 {
-	uint64_t port = 0;
-
-	if (!slice_eq_nocase(u->scheme, SLICE("sip")) && !slice_eq_nocase(u->scheme, SLICE("sips")))
+	if (base_addr_is_any(&t->addr))
 		return false;
-	if (!transport_of(u, &t->transport) || (u->port.n && slice_u64(u->port, 65535, &port)))
+	if (leg->trunk->conf->nat == 0 && base_addr_is_private(&t->addr) && !base_addr_is_private(&leg->source))
 		return false;
-	if (!port)
-		port = t->transport == SIPUA_TLS ? 5061 : 5060;
-	if (base_addr_parse(u->host, (uint16_t)port, &t->addr) || base_addr_is_any(&t->addr))
-		return false;
-	t->sips = slice_eq_nocase(u->scheme, SLICE("sips"));
 	t->listener = listener_for(leg, t->transport, t->addr.sa.sa_family);
 	return t->listener >= 0 && !is_ours(leg->call->eng, &t->addr, peer_listener_count(leg->call->peers));
 }
 
-static bool is_known(const struct call_redirect *r, const struct call_leg *leg, const struct peer_target *t, const char *user)
+static bool is_same_user(const char *a, const char *b) { return strcmp(a, b) == 0; }
+
+/** Was this address tried for this user, or will it be? `but`: not counting this one. */
+static bool is_known(const struct call *c, const struct peer_target *t, const char *user, const struct contact *but)
+{
+	const struct call_redirect *r = c->redirect;
+	unsigned i;
+
+	for (i = 0; i < r->n; i++)
+		if (&r->v[i] != but && base_addr_eq(&r->v[i].way.target.addr, &t->addr) && is_same_user(r->v[i].user, user))
+			return true;
+	for (i = 0; i < c->ntried && is_same_user(c->to, user); i++)
+		if (base_addr_eq(&c->tried[i].addr, &t->addr))
+			return true;
+	return false;
+}
+
+/** The same for a name, by what was said. */
+static bool is_known_name(const struct call_redirect *r, const struct contact *n)
 {
 	unsigned i;
 
 	for (i = 0; i < r->n; i++)
-		if (base_addr_eq(&r->way[i].target.addr, &t->addr) && r->way[i].target.transport == t->transport && !strcmp(r->user[i], user))
+		if (slice_eq_nocase(slice_str(r->v[i].host), slice_str(n->host)) && is_same_user(r->v[i].user, n->user))
 			return true;
-	/* the one that sent us away */
-	return base_addr_eq(&leg->target.addr, &t->addr) && leg->target.transport == t->transport && leg->redirect_user && !strcmp(leg->redirect_user, user);
+	return false;
 }
 
-/** Place for a way of this q, behind those that are no worse. Texts move with their ways. */
-static unsigned place_for(struct call_redirect *r, int q)
+/** Host, port, scheme, transport; false: nothing that we could send to. */
+static bool read_target(const struct wire_uri *u, struct peer_target *t, uint64_t *ret_port)
+{
+	*ret_port = 0;
+	t->sips = slice_eq_nocase(u->scheme, SLICE("sips"));
+	if ((!t->sips && !slice_eq_nocase(u->scheme, SLICE("sip"))) || !transport_of(u, &t->transport) || !u->host.n)
+		return false;
+	return !u->port.n || (!slice_u64(u->port, 65535, ret_port) && *ret_port);
+}
+
+static bool read_uri(const struct wire_uri *u, struct contact *n)
+{
+	struct peer_target *t = &n->way.target;
+	uint64_t port;
+
+	if (!read_target(u, t, &port) || u->host.n + 7 > sizeof n->host)
+		return false;
+	snprintf(n->host, sizeof n->host, port ? "%.*s:%u" : "%.*s", (int)u->host.n, u->host.p, (unsigned)port);
+	if (!base_addr_parse(u->host, (uint16_t)port, &t->addr)) {
+		t->transport = t->transport < 0 ? SIPUA_UDP : t->transport;
+		base_addr_set_port(&t->addr, port ? (uint16_t)port : t->transport == SIPUA_TLS ? 5061 : 5060);
+	}
+	snprintf(n->uri, sizeof n->uri, "%s:%s%s%s", t->sips ? "sips" : "sip", n->host, t->transport < 0 ? "" : ";transport=",
+		t->transport < 0 ? "" : sipua_transport_name((enum sipua_transport)t->transport));
+	n->phone = slice_eq_nocase(wire_param(u->params, "user"), SLICE("phone"));
+	return true;
+}
+
+static void own_texts(struct contact *n)
+{
+	n->way.target.host = n->host;
+	n->way.target.uri = n->way.target.via = n->uri;
+}
+
+/** In, behind those that are no worse and those that were tried. */
+static void place(struct call_redirect *r, const struct contact *n)
 {
 	unsigned i = r->n++;
 
-	for (; i > r->at && r->q[i - 1] < q; i--) {
-		r->way[i] = r->way[i - 1];
-		r->q[i] = r->q[i - 1];
-		memcpy(r->user[i], r->user[i - 1], sizeof r->user[i]);
-		memcpy(r->host[i], r->host[i - 1], sizeof r->host[i]);
-		memcpy(r->uri[i], r->uri[i - 1], sizeof r->uri[i]);
-		r->way[i].target.host = r->host[i];
-		r->way[i].target.uri = r->way[i].target.via = r->uri[i];
+	for (; i > r->at && r->v[i - 1].q < n->q; i--) {
+		r->v[i] = r->v[i - 1];
+		own_texts(&r->v[i]);
 	}
-	return i;
+	r->v[i] = *n;
+	own_texts(&r->v[i]);
 }
 
-static void add(struct call_redirect *r, const struct call_leg *leg, const struct peer_way *from, struct slice contact)
+static void add(struct call_redirect *r, const struct call_leg *leg, const struct peer_way *from, struct slice contact, int status)
 {
-	struct peer_target t = { .rank = 0 };
+	static struct contact n; /* one thread; large */
+	const struct call *c = leg->call;
 	struct wire_addr a;
-	char user[256], where[56];
-	unsigned i;
 
-	if (r->n == WAYS_MAX || wire_addr_parse(contact, &a) || !target_of(leg, &a.uri, &t))
+	if (r->n == WAYS_MAX || wire_addr_parse(contact, &a))
 		return;
-	if (!slice_copy(user, sizeof user, a.uri.user) || is_known(r, leg, &t, user))
+	memset(&n, 0, sizeof n);
+	n.way = *from;
+	n.way.target = (struct peer_target){ .rank = 0 };
+	n.q = q_of(&a);
+	if (!read_uri(&a.uri, &n) || !slice_copy(n.user, sizeof n.user, status == USE_PROXY ? slice_str(c->to) : a.uri.user))
 		return;
-	i = place_for(r, q_of(&a));
-	r->q[i] = q_of(&a);
-	r->way[i] = *from;
-	memcpy(r->user[i], user, sizeof user);
-	base_addr_print(&t.addr, where);
-	slice_copy(r->host[i], sizeof r->host[i], slice_str(where));
-	snprintf(r->uri[i], sizeof r->uri[i], "%s:%s;transport=%s", t.sips ? "sips" : "sip", where, sipua_transport_name((enum sipua_transport)t.transport));
-	t.host = r->host[i];
-	t.uri = t.via = r->uri[i];
-	r->way[i].target = t;
+	if (n.way.target.addr.sa.sa_family ? !is_reached(leg, &n.way.target) || is_known(c, &n.way.target, n.user, NULL) : is_known_name(r, &n))
+		return;
+	place(r, &n);
 }
 
 bool call_redirect_take(struct call_leg *leg, const struct peer_way *from, const struct wire_sip *resp)
@@ -169,7 +218,7 @@ bool call_redirect_take(struct call_leg *leg, const struct peer_way *from, const
 	struct wire_header h;
 	unsigned before;
 
-	if (status < 300 || status > 399 || leg->trunk->conf->redirect != 1)
+	if (status < 300 || status > 399 || status == ALTERNATIVE_SERVICE || leg->trunk->conf->redirect != 1)
 		return false;
 	if (!c->redirect)
 		c->redirect = calloc(1, sizeof *c->redirect);
@@ -179,7 +228,7 @@ bool call_redirect_take(struct call_leg *leg, const struct peer_way *from, const
 	wire_sip_headers(resp, &it);
 	while (wire_headers_next(&it, &h))
 		if (h.value.p && slice_eq_nocase(h.name, SLICE("Contact")))
-			add(c->redirect, leg, from, h.value);
+			add(c->redirect, leg, from, h.value, status);
 	if (c->redirect->n > before)
 		base_count(COUNTER_REDIRECTS);
 	return c->redirect->at < c->redirect->n;
@@ -190,13 +239,52 @@ bool call_redirect_more(const struct call *c)
 	return c->redirect && c->redirect->at < c->redirect->n;
 }
 
-const struct peer_way *call_redirect_next(struct call *c)
+/** Its best address that is not known yet. @return 1 found, 0 there is none, -1 not known yet */
+static int look_up(struct call *c, struct contact *n)
+{
+	struct call_leg *leg = &c->leg[1];
+	struct peer_target got[ADDRESSES];
+	int64_t now = base_mono_now().us / 1000, patience = peer_system(c->peers)->dns.timeout * 2000 + 1000;
+	int i, count;
+
+	if (n->way.target.addr.sa.sa_family)
+		return 1;
+	count = peer_look_up(c->eng->plane, n->way.trunk, &n->way.target, got, ADDRESSES);
+	if (!c->redirect->asked_ms)
+		c->redirect->asked_ms = now;
+	if (count < 0 && now - c->redirect->asked_ms < patience)
+		return -1;
+	c->redirect->asked_ms = 0;
+	for (i = 0; i < count; i++) {
+		if (!is_reached(leg, &got[i]) || is_known(c, &got[i], n->user, n))
+			continue;
+		n->way.target = got[i];
+		own_texts(n);
+		return 1;
+	}
+	return 0;
+}
+
+const struct peer_way *call_redirect_next(struct call *c, bool *ret_wait)
 {
 	struct call_redirect *r = c->redirect;
+	struct contact *n;
+	int found;
 
+	*ret_wait = false;
 	c->leg[1].redirect_user = NULL;
-	if (!call_redirect_more(c))
-		return NULL;
-	c->leg[1].redirect_user = r->user[r->at];
-	return &r->way[r->at++];
+	while (call_redirect_more(c)) {
+		n = &r->v[r->at];
+		found = look_up(c, n);
+		*ret_wait = found < 0;
+		if (found < 0)
+			return NULL;
+		r->at++;
+		if (!found)
+			continue;
+		c->leg[1].redirect_user = n->user;
+		c->leg[1].redirect_phone = n->phone;
+		return &n->way;
+	}
+	return NULL;
 }

@@ -123,7 +123,7 @@ int call_setup_addresses(const struct call_leg *b, const struct peer_target *t, 
 	add_user_at(&to, &o.uri, host_only(t->host), t->sips);
 	text_add(&to, ">");
 	if (b->redirect_user)
-		r = (struct wire_uri){ .user = slice_str(b->redirect_user) };
+		r = (struct wire_uri){ .user = slice_str(b->redirect_user), .params = b->redirect_phone ? SLICE("user=phone") : SLICE("") };
 	add_user_at(&ruri, &r, slice_str(t->host), t->sips);
 	return from.cut || to.cut || ruri.cut ? ERR_FULL : 0;
 }

@@ -117,6 +117,11 @@ static void on_answer(void *arg, int err, const uint8_t *msg, size_t n)
 	e->names->changed(e->names->arg);
 }
 
+bool peer_names_has_room(const struct peer_names *s)
+{
+	return s->count < NAMES_MAX / 2;
+}
+
 const struct peer_name *peer_names_get(struct peer_names *s, const char *name, enum wire_dns_type type)
 {
 	char lower[WIRE_DNS_NAME];

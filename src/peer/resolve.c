@@ -339,9 +339,40 @@ static void servers_print(const struct peer_plane *p, char *buf, size_t size)
 		text_add(&t, " %s", v[i]);
 }
 
-int peer_resolve_start(struct peer_plane *p)
+static int names_open(struct peer_plane *p)
 {
 	const struct peer_system_conf *s = p->set->system;
+	int err;
+
+	if (p->names)
+		return 0;
+	err = peer_names_new(p->p.loop, s->dns.servers.v, s->dns.servers.n, (int)s->dns.timeout * 1000, on_changed, p, &p->names);
+	if (err)
+		base_log(BASE_ERROR, "peer", "DNS cannot be asked error=\"%s\"", base_strerror(err));
+	return err;
+}
+
+int peer_look_up(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *conf, struct peer_target *ret, unsigned max)
+{
+	static struct work w; /* as in work_out */
+	unsigned i;
+
+	memset(&w, 0, sizeof w);
+	w.plane = p;
+	w.trunk = peer_plane_trunk(p, t);
+	w.conf = conf;
+	if (!w.trunk || !p->p.loop || names_open(p) || !peer_names_has_room(p->names))
+		return 0;
+	add_name(&w);
+	if (!w.n && w.missing && !w.failed)
+		return -1;
+	for (i = 0; i < w.n && i < max; i++)
+		ret[i] = w.v[i];
+	return (int)i;
+}
+
+int peer_resolve_start(struct peer_plane *p)
+{
 	char now[sizeof p->servers];
 	unsigned i, names = 0;
 	int err;
@@ -354,13 +385,9 @@ int peer_resolve_start(struct peer_plane *p)
 		p->names = NULL;
 	}
 	memcpy(p->servers, now, sizeof now);
-	if (names && !p->names) {
-		err = peer_names_new(p->p.loop, s->dns.servers.v, s->dns.servers.n, (int)s->dns.timeout * 1000, on_changed, p, &p->names);
-		if (err) {
-			base_log(BASE_ERROR, "peer", "DNS cannot be asked error=\"%s\"", base_strerror(err));
-			return err;
-		}
-	}
+	err = names ? names_open(p) : 0;
+	if (err)
+		return err;
 	for (i = 0; i < p->ntrunks; i++)
 		if (p->trunk[i].names)
 			work_out(&p->trunk[i]);

@@ -9,16 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TRIES 3                  /* of one request: without credentials, with, and once more for a stale nonce */
+#define TRIES 5                  /* of one request: without credentials, for a proxy, for the peer behind it, and each once more for a stale nonce */
 #define CHALLENGE_MAX 4096
+
+/* of a peer (401), or of a proxy on the way to it (407): both are answered in one request (RFC 3261 22.3) */
+enum { PEER, PROXY, CHALLENGERS };
 
 struct sipua_login {
 	char *username, *password, *realm;
-	char *challenge;           /* answered last */
-	bool proxy;
-	uint32_t nc;
-	char *invite;              /* credentials of the latest INVITE: its ACK repeats them */
-	bool invite_proxy;
+	struct {
+		char *challenge;   /* answered last */
+		uint32_t nc;
+		char *invite;      /* credentials of the latest INVITE: its ACK repeats them */
+	} by[CHALLENGERS];
 };
 
 void sipua_login_free(struct sipua_login *l)
@@ -28,8 +31,10 @@ void sipua_login_free(struct sipua_login *l)
 	free(l->username);
 	free(l->password);
 	free(l->realm);
-	free(l->challenge);
-	free(l->invite);
+	for (unsigned i = 0; i < CHALLENGERS; i++) {
+		free(l->by[i].challenge);
+		free(l->by[i].invite);
+	}
 	free(l);
 }
 
@@ -52,7 +57,7 @@ int sipua_dialog_set_auth(struct sipua_dialog *d, const struct sipua_auth *a)
 	return 0;
 }
 
-static const char *header_name(bool proxy) { return proxy ? "Proxy-Authorization" : "Authorization"; }
+static const char *const header_name[] = { "Authorization", "Proxy-Authorization" };
 
 /** A challenge as text; false where it is no digest or too long. */
 static bool challenge_text(const msg_auth_t *au, char buf[static CHALLENGE_MAX])
@@ -86,68 +91,83 @@ static bool pick(const struct sipua_login *l, const msg_auth_t *au, char best[st
 	return grade >= 0;
 }
 
+static int add_one(struct sipua_login *l, unsigned who, const struct keys_digest_request *rq, struct sipua_msg *m)
+{
+	char value[CHALLENGE_MAX + 512];
+	struct keys_digest ch;
+	int err = keys_digest_read(slice_str(l->by[who].challenge), &ch);
+
+	if (!err)
+		err = keys_digest_print(&ch, rq, ++l->by[who].nc, value, sizeof value);
+	if (!err)
+		err = sipua_msg_add(m, header_name[who], slice_str(value));
+	if (!err && m->sip->sip_request->rq_method == sip_method_invite) {
+		free(l->by[who].invite);
+		l->by[who].invite = base_dup(slice_str(value));
+	}
+	return err;
+}
+
 /** Put the credentials for this request in it. */
 static int add_credentials(struct sipua_dialog *d, msg_t *msg, sip_t *sip)
 {
 	struct sipua_login *l = d->login;
-	char uri[2048], value[CHALLENGE_MAX + 512];
-	struct keys_digest ch;
+	char uri[2048];
 	struct keys_digest_request rq = { .username = slice_str(l->username), .password = slice_str(l->password),
 		.method = slice_str(sip->sip_request->rq_method_name) };
 	struct sipua_msg m = { .ua = d->ua, .msg = msg, .sip = sip };
-	int n = url_e(uri, sizeof uri, sip->sip_request->rq_url), err;
+	int n = url_e(uri, sizeof uri, sip->sip_request->rq_url), err = 0;
+	unsigned i;
 
 	if (n < 0 || (size_t)n >= sizeof uri)
 		return ERR_RANGE;
 	rq.uri = slice_str(uri);
 	if (sip->sip_payload)
 		rq.body = (struct slice){ sip->sip_payload->pl_data, sip->sip_payload->pl_len };
-	err = keys_digest_read(slice_str(l->challenge), &ch);
-	if (!err)
-		err = keys_digest_print(&ch, &rq, ++l->nc, value, sizeof value);
-	if (!err)
-		err = sipua_msg_add(&m, header_name(l->proxy), slice_str(value));
-	if (!err && sip->sip_request->rq_method == sip_method_invite) {
-		free(l->invite);
-		l->invite = base_dup(slice_str(value));
-		l->invite_proxy = l->proxy;
-	}
+	for (i = 0; !err && i < CHALLENGERS; i++)
+		if (l->by[i].challenge)
+			err = add_one(l, i, &rq, &m);
 	return err;
 }
 
 void sipua_auth_known(struct sipua_dialog *d, msg_t *msg, sip_t *sip)
 {
-	if (d->login && d->login->challenge && add_credentials(d, msg, sip))
+	if (d->login && add_credentials(d, msg, sip))
 		base_log_limited(BASE_WARN, 1, "sipua", "credentials could not be added to a request");
 }
 
 int sipua_auth_ack(struct sipua_dialog *d, struct sipua_msg *m)
 {
 	const struct sipua_login *l = d->login;
+	int err = 0;
 
-	return l && l->invite ? sipua_msg_add(m, header_name(l->invite_proxy), slice_str(l->invite)) : 0;
+	for (unsigned i = 0; l && !err && i < CHALLENGERS; i++)
+		if (l->by[i].invite)
+			err = sipua_msg_add(m, header_name[i], slice_str(l->by[i].invite));
+	return err;
 }
 
 /** May this challenge be answered? The credentials in force are then for it. */
 static bool take_challenge(struct sipua_cli *c, const sip_t *sip)
 {
 	struct sipua_login *l = c->dialog->login;
-	bool proxy = sip->sip_status->st_status == 407, stale = false;
+	unsigned who = sip->sip_status->st_status == 407 ? PROXY : PEER;
+	bool stale = false;
 	char best[CHALLENGE_MAX], *copy;
 
-	if (!l || !c->again || c->tries >= TRIES || !pick(l, proxy ? sip->sip_proxy_authenticate : sip->sip_www_authenticate, best, &stale))
+	if (!l || !c->again || c->tries >= TRIES || !pick(l, who == PROXY ? sip->sip_proxy_authenticate : sip->sip_www_authenticate, best, &stale))
 		return false;
-	if (c->answered && !stale)
+	if ((c->answered & 1u << who) && !stale)
 		return false; /* the credentials are wrong */
-	if (!l->challenge || strcmp(l->challenge, best) || l->proxy != proxy) {
-		copy = base_dup(slice_str(best));
-		if (!copy)
-			return false;
-		free(l->challenge);
-		l->challenge = copy;
-		l->nc = 0;
-	}
-	l->proxy = proxy;
+	c->answered |= 1u << who;
+	if (l->by[who].challenge && !strcmp(l->by[who].challenge, best))
+		return true;
+	copy = base_dup(slice_str(best));
+	if (!copy)
+		return false;
+	free(l->by[who].challenge);
+	l->by[who].challenge = copy;
+	l->by[who].nc = 0;
 	return true;
 }
 
@@ -164,7 +184,6 @@ bool sipua_auth_again(struct sipua_cli *c, const sip_t *sip)
 		msg_destroy(msg);
 		return false;
 	}
-	c->answered = true;
 	c->tries++;
 	base_count(COUNTER_SIP_CHALLENGES);
 	return sipua_cli_resend(c, msg, copy);

@@ -165,7 +165,7 @@ struct sipua_cli {
 	msg_t *copy;               /* response, as policies left it; NULL: as it came */
 	msg_t *again;              /* the request without credentials, where the dialog has some or it is too large for UDP */
 	unsigned tries;
-	bool answered;             /* a challenge of this request was */
+	unsigned answered;         /* challenges of this request that were, a bit for each challenger */
 	struct list_node link;
 	struct hash_node by_branch;
 	struct loop_timer give_up; /* CANCEL sent, no final answer */

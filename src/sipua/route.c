@@ -169,17 +169,9 @@ static bool dest_of_url(struct sipua_dialog *d, const url_t *url, struct sipua_d
 
 bool sipua_is_private(const char *host)
 {
-	static const struct { const char *net; unsigned bits; } nets[] = {
-		{ "10.0.0.0", 8 }, { "172.16.0.0", 12 }, { "192.168.0.0", 16 }, { "100.64.0.0", 10 }, { "169.254.0.0", 16 }, { "fc00::", 7 }, { "fe80::", 10 },
-	};
-	union base_addr a, net;
+	union base_addr a;
 
-	if (!host || base_addr_parse(slice_str(host), 0, &a))
-		return false;
-	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
-		if (!base_addr_parse(slice_str(nets[i].net), 0, &net) && base_addr_in_net(&a, &net, nets[i].bits))
-			return true;
-	return false;
+	return host && !base_addr_parse(slice_str(host), 0, &a) && base_addr_is_private(&a);
 }
 
 /** A private Contact of a peer that speaks from another address: it is behind a NAT, and so is its Contact. */

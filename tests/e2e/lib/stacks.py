@@ -161,18 +161,19 @@ def sox_frequency(path):
     return int(m.group(1)) if m else 0
 
 
-def kamailio(t, ip, port, postern, party):
-    """A proxy at ip:port between Postern and a party."""
+def kamailio(t, ip, port, postern, party, cfg='proxy', define=(), more=()):
+    """A proxy at ip:port between Postern and a party. define: names for -A; more: further (key, value) to fill in."""
     program = need('kamailio', 'calls through a proxy (Kamailio)')
     modules = modules_of('kamailio', 'tm.so')
-    with open(os.path.join(E2E, 'kamailio', 'proxy.cfg')) as f:
+    with open(os.path.join(E2E, 'kamailio', cfg + '.cfg')) as f:
         text = f.read()
-    for key, value in (('LISTEN', '%s:%d' % (ip, port)), ('POSTERN', '%s:%d' % postern), ('PARTYIP', party[0]), ('PARTY', '%s:%d' % party), ('MODULES', modules + '/')):
+    for key, value in (('LISTEN', '%s:%d' % (ip, port)), ('POSTERNIP', postern[0]), ('POSTERN', '%s:%d' % postern), ('PARTYIP', party[0]), ('PARTY', '%s:%d' % party),
+                       ('MODULES', modules + '/'), *more):
         text = text.replace('@%s@' % key, value)
-    cfg = t.path('kamailio-%d.cfg' % port, text)
+    cfg = t.path('kamailio-%s-%d.cfg' % (cfg, len(t.procs)), text)
     run = os.path.join(t.tmp, 'kamailio-%d' % port)
-    os.makedirs(run)
-    p = Proc(t, 'kamailio', [program, '-f', cfg, '-DD', '-E', '-Y', run, '-m', '16', '-M', '4', '-w', run])
+    os.makedirs(run, exist_ok=True)
+    p = Proc(t, 'kamailio', [program, '-f', cfg, *(x for d in define for x in ('-A', d)), '-DD', '-E', '-Y', run, '-m', '16', '-M', '4', '-w', run])
 
     def up():
         check(p.running(), 'Kamailio ended: %s', p.tail())
