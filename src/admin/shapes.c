@@ -53,6 +53,37 @@ static const struct conf_row patch_op[] = {
 	{ .key = "op", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = patch_ops, .doc = "RFC 6902" }, TEXT("path", "JSON pointer; values beside it are the document's"), LAST
 };
 static const struct conf_row policy_saved[] = { TEXT("id", "The policy"), COUNT("revision", "Number of the new revision"), LAST };
+static const struct conf_row policy_rule[] = {
+	TEXT("policy", "Name of its policy in the file"), COUNT("line", "Where it stands"), COUNT("rule", "Its number in the policy, from 1"), TEXT("text", "The rule"),
+	COUNT("hits", "Messages that it fired on"), WHEN("last_hit", "When it last did"), LAST
+};
+static const struct conf_row policy_live[] = {
+	TEXT("id", "The configuration's policy; `builtin`: Postern's own"), TEXT("file", "Its file"), YES("shadow", "It changes nothing"), OBJECTS("rules", "policy_rule", "In the order of the file"),
+	OBJECT("counters", NULL, "What its rules count, by name"), COUNT("shadow_count", "Messages that it would have changed or answered"), LAST
+};
+static const struct conf_row shadow_item[] = {
+	TIME("time", "When"), TEXT("before", "The message as it went on"), TEXT("after", "As the policy would have left it"), MAYBE("verdict", "What it would have said"),
+	YES("cut", "The texts were longer"), LAST
+};
+static const struct conf_row shadow[] = { COUNT("count", "Messages that it would have changed or answered"), OBJECTS("items", "shadow_item", "The last 20, newest first"), LAST };
+static const struct conf_row trial[] = {
+	{ .key = "message", .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = "A whole SIP message" },
+	{ .key = "direction", .type = CONF_STRING, .flags = CONF_NULL, .doc = "receive or send; send where it is not given" },
+	{ .key = "trunk", .type = CONF_STRING, .flags = CONF_NULL, .doc = "Trunk of the leg" }, { .key = "realm", .type = CONF_STRING, .flags = CONF_NULL, .doc = "Realm of the leg, in place of the trunk's" },
+	{ .key = "source", .type = CONF_STRING, .flags = CONF_NULL, .doc = "Address that it came from" }, { .key = "transport", .type = CONF_STRING, .flags = CONF_NULL, .doc = "udp, tcp or tls" }, LAST
+};
+static const struct conf_row trial_rule[] = {
+	TEXT("policy", "Name of its policy"), TEXT("file", "Its file"), COUNT("line", "Where it stands"), COUNT("rule", "Its number in the policy, from 1"), TEXT("text", "The rule"), LAST
+};
+static const struct conf_row verdict[] = {
+	TEXT("action", "pass, drop, reject, redirect or route"), { .key = "status", .type = CONF_INT, .flags = CONF_REQUIRED | CONF_NULL, .min = 300, .max = 699, .doc = "Of reject" },
+	MAYBE("text", "Reason, URI or name"), LAST
+};
+static const struct conf_row trial_done[] = {
+	OBJECTS("rules", "trial_rule", "Rules that fired, in order"), TEXT("before", "The message"), TEXT("after", "The message as the rules left it"), TEXT("diff", "Lines with - and +"),
+	TEXT("notes", "Variables and tags that were set"), OBJECT("verdict", "verdict", "What becomes of it"), COUNT("skipped", "Actions that could not be applied"),
+	COUNT("limits", "Expressions that hit their match limit"), LAST
+};
 static const struct conf_row certificate[] = {
 	TEXT("name", "File name, as TLS profiles name it"),
 	{ .key = "subject", .type = CONF_STRING, .doc = "Subject" }, { .key = "issuer", .type = CONF_STRING, .doc = "Issuer" },
@@ -95,9 +126,10 @@ static const struct conf_row leg_whole[] = {
 static const struct conf_row stream[] = { MAYBE("kind", "audio, video, image"), MAYBE("local", "Our address"), MAYBE("remote", "The address that the peer named"), LAST };
 #define CALL \
 	TEXT("id", "Its id, also of its record"), { .key = "state", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = call_states, .doc = "How far it is" }, \
-	MAYBE("from", "Caller"), MAYBE("to", "Callee"), MAYBE("route", "Route that took it"), TIME("started", "When the INVITE came"), WHEN("answered", "When it was answered")
+	MAYBE("from", "Caller"), MAYBE("to", "Callee"), MAYBE("route", "Route that took it"), TIME("started", "When the INVITE came"), WHEN("answered", "When it was answered"), \
+	TEXTS("tags", "Of policies")
 static const struct conf_row call[] = { CALL, OBJECTS("legs", "leg", "Caller's and callee's leg"), LAST };
-static const struct conf_row call_whole[] = { CALL, WHEN("ringing", "When it rang"), OBJECTS("legs", "leg_whole", "Caller's and callee's leg"), LAST };
+static const struct conf_row call_whole[] = { CALL, WHEN("ringing", "When it rang"), OBJECTS("legs", "leg_whole", "Caller's and callee's leg"), OBJECT("vars", NULL, "Variables of policies"), LAST };
 static const struct conf_row filter[] = {
 	{ .key = "number", .type = CONF_STRING, .doc = "Caller or callee holds this" }, { .key = "trunk", .type = CONF_STRING, .doc = "A leg is of this trunk" },
 	{ .key = "state", .type = CONF_WORD, .names = call_states, .doc = "It is in this state" },
@@ -112,7 +144,7 @@ static const struct conf_row cdr[] = {
 	TEXT("id", "The call's id"), MAYBE("call_id_a", "Call-ID of the caller's leg"), MAYBE("call_id_b", "Call-ID of the callee's leg"), MAYBE("from", "Caller"), MAYBE("to", "Callee"),
 	MAYBE("trunk_in", "Trunk that it came from"), MAYBE("trunk_out", "Trunk that it went to"), MAYBE("route", "Route that took it"), TIME("start", "When the INVITE came"),
 	WHEN("ringing", "When it rang"), WHEN("answer", "When it was answered"), TIME("end", "When it was over"), COUNT("status", "Final SIP status"), MAYBE("cause", "Why it ended"),
-	MAYBE("ended_by", "Who ended it"), OBJECTS("targets", NULL, "Targets that were tried, in order"), OBJECTS("quality", NULL, "Figures of its streams"), LAST
+	MAYBE("ended_by", "Who ended it"), TEXTS("tags", "Of policies"), OBJECTS("targets", NULL, "Targets that were tried, in order"), OBJECTS("quality", NULL, "Figures of its streams"), LAST
 };
 
 /* ---- trunks ---- */
@@ -147,6 +179,10 @@ const struct admin_shape admin_shapes[] = {
 	{ "number", number, false, "A revision's number" }, { "rollback", rollback, true, "Which revision to go back to" }, { "revision", revision, false, "A revision of the configuration" },
 	{ "file", file, false, "A file of a revision" }, { "revision_whole", revision_whole, false, "A revision with document and files" }, { "patch_op", patch_op, false, "A step of a JSON Patch" },
 	{ "policy_saved", policy_saved, false, "A policy that is in force" }, { "certificate", certificate, false, "What a certificate says" },
+	{ "policy_rule", policy_rule, false, "A rule and what it counted" }, { "policy_live", policy_live, false, "A policy and what its rules counted" },
+	{ "shadow_item", shadow_item, false, "A message that a policy in shadow would have changed" }, { "shadow", shadow, false, "What a policy in shadow would have done" },
+	{ "trial", trial, true, "A message to run a policy on" }, { "trial_rule", trial_rule, false, "A rule that fired" }, { "verdict", verdict, false, "What becomes of a message" },
+	{ "trial_done", trial_done, false, "What a policy did with a message" },
 	{ "certificate_new", certificate_new, true, "A certificate and its key" }, { "token", token, false, "A token without itself" }, { "token_shown", token_shown, false, "A new token" },
 	{ "token_new", token_new, true, "How long a token shall be good" }, { "audit", audit, false, "A write or a login" }, { "timer", timer, false, "A session timer (RFC 4028)" },
 	{ "leg", leg, false, "One side of a call" }, { "leg_whole", leg_whole, false, "One side of a call, with what was said" }, { "stream", stream, false, "A stream and what media counts" },
@@ -177,6 +213,9 @@ static const struct admin_exchange exchanges[] = {
 	{ "PUT", "/config/{collection}/{id}", "{one}", "200 {one}|valid, 201 {one}" },
 	{ "PATCH", "/config/{collection}/{id}", NULL, "200 {one}|valid" },
 	{ "DELETE", "/config/{collection}/{id}", NULL, "200 valid, 204" },
+	{ "GET", "/policies", NULL, "200 [policy_live]" },
+	{ "GET", "/policies/{id}/shadow", NULL, "200 shadow" },
+	{ "POST", "/policies/{id}/test", "trial", "200 trial_done" },
 	{ "GET", "/policies/{id}", NULL, "200 text" },
 	{ "PUT", "/policies/{id}", NULL, "200 policy_saved|valid, 201 policy_saved" },
 	{ "DELETE", "/policies/{id}", NULL, "200 valid, 204" },
