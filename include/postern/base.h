@@ -217,6 +217,10 @@ int base_ring_put(struct base_ring *r, const void *rec, size_t n);
 /** Oldest record not yet consumed after `*pos` (start with base_ring_pos); advances *pos; false where none is left. The slice points into the ring. */
 uint64_t base_ring_pos(const struct base_ring *r);
 bool base_ring_peek(const struct base_ring *r, uint64_t *pos, struct slice *ret);
+/** Is there a record that was not consumed? Two loads. */
+bool base_ring_ready(const struct base_ring *r);
+/** Overwrite the bytes of a record that was peeked at, before it is consumed: for those that hold secrets. Thread: the consumer. */
+void base_ring_wipe(struct base_ring *r, struct slice rec);
 /** All before pos is consumed. */
 void base_ring_consume(struct base_ring *r, uint64_t pos);
 

@@ -84,6 +84,7 @@ struct media_client;
 struct media_client_params {
 	struct loop *loop;
 	int chan_fd;                   /* to media; taken over */
+	const struct loop_shm *wishes; /* memory with a ring that media reads */
 	const struct loop_shm *streams;/* read-only map */
 	const struct media_map_entry *map; uint32_t nmap;
 	/** No RTP or RTCP from this side for its inactivity_s. Once per silence. */
@@ -107,13 +108,13 @@ int media_port_lane(const struct media_client *c, struct media_ref r);
 int media_port_adopt(struct media_client *c, struct media_ref r, union base_addr *ret_addr);
 /** Close every slot that media holds open and nobody adopted: call once after the records were read. Returns how many. */
 unsigned media_client_sweep(struct media_client *c);
-/** Make it so. Sent at the turn's end with the others; kept until media has applied it. */
+/** Make it so. Written where media finds it at the turn's end, with the others; kept until media has applied it. */
 int media_want(struct media_client *c, struct media_ref r, const struct media_want *w);
 /** The same with SRTP: the keys are copied, and wiped when media has them. The same keys again change nothing. */
 int media_want_srtp(struct media_client *c, struct media_ref r, const struct media_want *w, const struct media_key key[static 2]);
-/** Give the slot back: quarantined 30 s (less when under 10 % are free). Lazy: may be sent up to 50 ms later. */
+/** Give the slot back: quarantined 30 s (less when under 10 % are free). */
 void media_port_close(struct media_client *c, struct media_ref r);
-/** Send the wishes now, not at the turn's end: what depends on them leaves this moment. */
+/** Write the wishes now, not at the turn's end: what depends on them leaves this moment. */
 void media_client_flush(struct media_client *c);
 unsigned media_ports_free(const struct media_client *c, unsigned realm, int family);
 
@@ -143,6 +144,7 @@ struct media_proc;
 struct media_proc_params {
 	struct loop *loop;             /* control thread */
 	int chan_fd;                   /* to the engine; taken over */
+	const struct loop_shm *wishes; /* memory with the ring that the engine writes */
 	const struct loop_shm *streams;
 	const struct loop_shm *keys;   /* NULL: plain RTP alone */
 	const struct media_map_entry *map; uint32_t nmap;

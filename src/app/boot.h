@@ -42,9 +42,9 @@ enum app_boot_msg {
 };
 
 /** What a descriptor of SETUP or GO is. */
-#define APP_FD_MEMORIES (APP_FD_SECRETS + 1)
+#define APP_FD_MEMORIES (APP_FD_WISHES + 1)
 enum app_fd_tag {
-	APP_FD_CALLS, APP_FD_STREAMS, APP_FD_ADMIN, APP_FD_RECORDS, APP_FD_EVENTS, APP_FD_KEYS, APP_FD_SECRETS,  /* state memory */
+	APP_FD_CALLS, APP_FD_STREAMS, APP_FD_ADMIN, APP_FD_RECORDS, APP_FD_EVENTS, APP_FD_KEYS, APP_FD_SECRETS, APP_FD_WISHES,  /* state memory */
 	APP_FD_MAP,          /* port map (blob) */
 	APP_FD_LISTENER,     /* SIP listeners by their number, the empty ones left out */
 	APP_FD_HTTP, APP_FD_CONTROL,

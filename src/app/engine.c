@@ -289,7 +289,7 @@ static void on_one_way(void *arg, struct media_ref ref)
 static int start_media(struct role *r)
 {
 	return media_client_new(&(struct media_client_params){
-		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_MEDIA), .streams = &r->streams, .map = r->map, .nmap = r->nmap,
+		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_MEDIA), .wishes = &r->wishes, .streams = &r->streams, .map = r->map, .nmap = r->nmap,
 		.inactive = on_inactive, .digit = on_digit, .one_way = on_one_way,
 	}, &engine.media);
 }

@@ -39,7 +39,7 @@ static int media_go(struct role *r)
 	if (r->media_taken != r->setup.sockets)
 		return ERR_WRONGSTATE;
 	return media_proc_start(&(struct media_proc_params){
-		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .keys = &r->keys, .map = r->map, .nmap = r->nmap,
+		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .keys = &r->keys, .wishes = &r->wishes, .map = r->map, .nmap = r->nmap,
 		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
 	}, &proc);
 }

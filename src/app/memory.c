@@ -17,6 +17,7 @@
 
 #define RECORDS_BYTES (16u << 20)      /* CDRs of a minute and more without admin at 100 calls/s */
 #define EVENTS_BYTES (4u << 20)
+#define WISHES_BYTES (512u << 10)      /* some hundred calls; media reads it within 50 ms */
 #define TRUNKS_LEAST 4096              /* that a later revision may have without a new memory; what is not used takes no page */
 #define REGIONS 4
 
@@ -30,6 +31,7 @@ static const uint8_t rights[APP_FD_MEMORIES][APP_ROLES] = {
 	[APP_FD_EVENTS] =  { [APP_ENGINE] = WRITE, [APP_ADMIN] = WRITE },
 	[APP_FD_KEYS] =    { [APP_MEDIA] = WRITE },
 	[APP_FD_SECRETS] = { [APP_ENGINE] = WRITE },
+	[APP_FD_WISHES] =  { [APP_ENGINE] = WRITE, [APP_MEDIA] = WRITE }, /* media moves the tail, and wipes the keys in it */
 };
 
 static int make_one(struct app_memory *m, enum app_fd_tag tag, const char *name, const struct loop_shm_spec *spec, size_t n)
@@ -86,6 +88,7 @@ int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_socket
 		[APP_FD_EVENTS] = { "events", 1, { { REGION_RING, EVENTS_BYTES } } },
 		[APP_FD_KEYS] = { "keys", 1, { { REGION_KEYS, media_keys_bytes(slots) } } },
 		[APP_FD_SECRETS] = { "secrets", 1, { { REGION_SECRETS, call_store_bytes(max_calls) } } },
+		[APP_FD_WISHES] = { "wishes", 1, { { REGION_RING, WISHES_BYTES } } },
 	};
 	int err = 0;
 
@@ -96,6 +99,8 @@ int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_socket
 		err = format_ring(ret->rw[APP_FD_RECORDS]);
 	if (!err)
 		err = format_ring(ret->rw[APP_FD_EVENTS]);
+	if (!err)
+		err = format_ring(ret->rw[APP_FD_WISHES]);
 	if (!err)
 		err = make_map(sockets, ret);
 	if (err)

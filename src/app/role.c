@@ -76,6 +76,7 @@ static int map_memory(struct role *r, enum app_fd_tag tag, int fd)
 		[APP_FD_EVENTS] = { offsetof(struct role, events), { [APP_ENGINE] = true, [APP_ADMIN] = true } },
 		[APP_FD_KEYS] = { offsetof(struct role, keys), { [APP_MEDIA] = true } },
 		[APP_FD_SECRETS] = { offsetof(struct role, secrets), { [APP_ENGINE] = true } },
+		[APP_FD_WISHES] = { offsetof(struct role, wishes), { [APP_ENGINE] = true, [APP_MEDIA] = true } },
 	};
 
 	return loop_shm_map(fd, row[tag].writable[r->id], (struct loop_shm *)(void *)((char *)r + row[tag].at));
@@ -106,7 +107,7 @@ static int take_setup_fd(struct role *r, struct loop_msg *m, size_t i)
 		r->control = loop_msg_take_fd(m, i);
 		return 0;
 	case APP_FD_CALLS: case APP_FD_STREAMS: case APP_FD_ADMIN: case APP_FD_RECORDS: case APP_FD_EVENTS:
-	case APP_FD_KEYS: case APP_FD_SECRETS:
+	case APP_FD_KEYS: case APP_FD_SECRETS: case APP_FD_WISHES:
 		return map_memory(r, r->setup.tag[i], m->fds[i]);
 	default:
 		return ERR_PROTO;

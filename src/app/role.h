@@ -29,7 +29,7 @@ struct role {
 	/* from SETUP */
 	struct app_setup setup;            /* slices: copies below */
 	char *token_hash, *api_tls;
-	struct loop_shm calls, streams, admin, records, events, keys, secrets;
+	struct loop_shm calls, streams, admin, records, events, keys, secrets, wishes;
 	const struct media_map_entry *map; uint32_t nmap;
 	int listener[APP_LISTENERS];       /* by number, -1: none */
 	int http, control;

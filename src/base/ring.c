@@ -189,6 +189,19 @@ bool base_ring_peek(const struct base_ring *r, uint64_t *pos, struct slice *ret)
 	return false;
 }
 
+bool base_ring_ready(const struct base_ring *r)
+{
+	return load(&r->mem->tail) != load(&r->mem->head);
+}
+
+void base_ring_wipe(struct base_ring *r, struct slice rec)
+{
+	uint64_t at = (uint64_t)((const uint8_t *)rec.p - r->mem->data);
+
+	must(at <= r->size && rec.n <= r->size - at);
+	explicit_bzero(r->mem->data + at, rec.n);
+}
+
 void base_ring_consume(struct base_ring *r, uint64_t pos)
 {
 	__atomic_store_n(&r->mem->tail, pos, __ATOMIC_RELEASE);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * media/client: the engine's end. Wishes are gathered and sent at the turn's end; the last one of each slot is kept until media's memory
- * says that it was applied, and is sent again to a media process that says HELLO. So nothing waits for media, and no queue grows: there
- * is at most one unapplied wish per slot, because each tells the whole.
+ * media/client: the engine's end. Wishes are gathered and written into a ring at the turn's end, where media finds them with its next packet: no
+ * system call, no wake-up. The last one of each slot is kept until media's memory says that it was applied, and is written again for a media
+ * process that says HELLO. So nothing waits for media, and no queue grows: there is at most one unapplied wish per slot, because each tells the whole.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,12 +11,13 @@
 #include "media/cmd.h"
 #include "media/pool.h"
 #include "media/slot.h"
+#include "media/wishes.h"
 #include "postern/keys.h"
 #include "postern/loop.h"
 
-#define LAZY_MS 50             /* closes wait that long for company */
-#define RETRY_MS 20            /* the channel was full */
-#define FLUSH_BYTES (LOOP_CHAN_MAX - 1024)
+#define REMIND_MS 50           /* media without packets looks for wishes this late */
+#define RETRY_MS 20            /* the ring or the channel was full */
+#define FLUSH_BYTES 8192       /* of one record of the ring */
 #define GEN_STEP 256
 
 struct want_cell {
@@ -32,6 +33,7 @@ struct want_cell {
 struct media_client {
 	struct loop *loop;
 	struct loop_chan *chan;
+	struct base_ring *ring;
 	const struct media_map_entry *map;
 	uint32_t nmap;
 	struct media_header *header;   /* read-only */
@@ -40,8 +42,8 @@ struct media_client {
 	struct want_cell *cell;
 	struct list_node unsent, sent;
 	uint64_t seq;
-	bool hurry;                    /* something is to be sent at the turn's end */
-	struct loop_timer lazy;
+	bool hurry;                    /* something is to be written at the turn's end */
+	struct loop_timer remind;
 	void (*inactive)(void *arg, struct media_ref r);
 	void (*one_way)(void *arg, struct media_ref r);
 	void (*digit)(void *arg, struct media_ref r, unsigned event, unsigned ms);
@@ -69,15 +71,15 @@ static void drop_applied(struct media_client *c)
 	}
 }
 
-static void lazy_due(void *arg);
+static void remind_due(void *arg);
 
-static void flush_later(struct media_client *c, int64_t ms)
+static void remind_in(struct media_client *c, int64_t ms)
 {
-	if (!loop_timer_active(&c->lazy))
-		loop_timer_start(c->loop, &c->lazy, ms, lazy_due, c);
+	if (!loop_timer_active(&c->remind))
+		loop_timer_start(c->loop, &c->remind, ms, remind_due, c);
 }
 
-/* As many unsent wishes as fit into one message; they move to `sent`. */
+/* As many unsent wishes as fit into one record; they move to `sent`. */
 static int flush_one(struct media_client *c)
 {
 	struct writer w = writer_on(c->body, sizeof(c->body));
@@ -96,11 +98,11 @@ static int flush_one(struct media_client *c)
 		secret |= cell->want.suite[0] | cell->want.suite[1];
 	}
 	must(!w.bad);
-	err = loop_chan_send(c->chan, MEDIA_MSG_COMMANDS, 0, (struct slice){ (char *)c->body, wr_len(&w) }, NULL, 0);
+	err = base_ring_put(c->ring, c->body, wr_len(&w));
 	if (secret)
 		keys_wipe(c->body, wr_len(&w));
 	if (err)
-		return err; /* sequences that were not sent are simply not used */
+		return err; /* sequences that were not written are simply not used */
 	while (c->unsent.next != n) {
 		struct list_node *first = c->unsent.next;
 
@@ -114,17 +116,24 @@ static void flush(struct media_client *c)
 {
 	drop_applied(c);
 	c->hurry = false;
-	loop_timer_stop(&c->lazy);
-	while (c->chan && !list_empty(&c->unsent))
+	while (!list_empty(&c->unsent))
 		if (flush_one(c)) {
-			flush_later(c, RETRY_MS);
-			break;
+			c->hurry = true; /* the ring is full: media looks now, and we come again */
+			loop_timer_stop(&c->remind);
+			remind_due(c);
+			remind_in(c, RETRY_MS);
+			return;
 		}
+	if (!list_empty(&c->sent))
+		remind_in(c, REMIND_MS);
 }
 
-static void lazy_due(void *arg)
+static void remind_due(void *arg)
 {
-	flush(arg);
+	struct media_client *c = arg;
+
+	if (c->chan && loop_chan_send(c->chan, MEDIA_MSG_WISHES, 0, (struct slice){ "", 0 }, NULL, 0))
+		remind_in(c, RETRY_MS);
 }
 
 void media_client_flush(struct media_client *c)
@@ -282,7 +291,9 @@ int media_client_new(const struct media_client_params *p, struct media_client **
 	c->arg = p->arg;
 	list_init(&c->unsent);
 	list_init(&c->sent);
-	err = client_memory(c, p);
+	err = media_wishes_ring(p->wishes, &c->ring);
+	if (!err)
+		err = client_memory(c, p);
 	if (!err)
 		err = loop_at_turn_end(p->loop, turn_end, c);
 	if (!err)
@@ -306,8 +317,9 @@ void media_client_free(struct media_client *c)
 	if (!c)
 		return;
 	loop_at_turn_end_del(c->loop, turn_end, c);
-	loop_timer_stop(&c->lazy);
+	loop_timer_stop(&c->remind);
 	loop_chan_close(c->chan);
+	base_ring_close(c->ring);
 	media_pool_free(c->pool);
 	if (c->cell)
 		keys_wipe(c->cell, c->nmap * sizeof(*c->cell));
@@ -443,7 +455,7 @@ void media_port_close(struct media_client *c, struct media_ref r)
 	keys_wipe(cell->key, sizeof(cell->key));
 	media_pool_give(c->pool, r.slot, base_mono_now());
 	cell_push(c, r.slot);
-	flush_later(c, LAZY_MS);
+	c->hurry = true;
 }
 
 unsigned media_ports_free(const struct media_client *c, unsigned realm, int family)

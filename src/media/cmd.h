@@ -6,7 +6,7 @@
 #include "postern/media.h"
 
 enum media_msg_type {
-	MEDIA_MSG_COMMANDS = 1,        /* engine -> media: records as below, several */
+	MEDIA_MSG_WISHES = 1,          /* engine -> media: look into the ring, should no packet have made you */
 	MEDIA_MSG_ATTACH = 2,          /* engine -> media: a (new) client is there; silences are told anew */
 	MEDIA_MSG_HELLO = 3,           /* media -> engine: started; u64 applied: send again what is above */
 	MEDIA_MSG_INACTIVE = 4,        /* media -> engine: {u32 slot, u32 gen} ... */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "media/table.h"
+#include "media/wishes.h"
 #include "media/worker.h"
 #include "postern/loop.h"
 
@@ -23,6 +24,7 @@ struct media_proc {
 	int heard_fd;                  /* a worker has digits */
 	struct loop_fd *heard;
 	struct media_table *table;
+	struct media_wishes *wishes;
 	struct media_header *header;
 	struct media_flow *flows;
 	struct media_slot_keys *keys;
@@ -36,7 +38,12 @@ static void proc_scan(void *arg);
 /* Idle means idle: no timer where nothing is watched. */
 static void proc_scan_arm(struct media_proc *m)
 {
-	if (!media_table_watched(m->table))
+	uint32_t watched;
+
+	media_wishes_lock(m->wishes);
+	watched = media_table_watched(m->table);
+	media_wishes_unlock(m->wishes);
+	if (!watched)
 		loop_timer_stop(&m->scan);
 	else if (!loop_timer_active(&m->scan))
 		loop_timer_start(m->loop, &m->scan, SCAN_MS, proc_scan, m);
@@ -60,8 +67,11 @@ static void proc_scan(void *arg)
 	struct media_proc *m = arg;
 	struct media_ref silent[TELL_MAX];
 	int64_t now_us = base_mono_now().us;
-	uint32_t n = media_table_one_way(m->table, now_us, silent, TELL_MAX);
+	uint32_t n;
 
+	media_wishes_apply(m->wishes, now_us);
+	media_wishes_lock(m->wishes);
+	n = media_table_one_way(m->table, now_us, silent, TELL_MAX);
 	base_count_n(COUNTER_MEDIA_ONE_WAY, n);
 	proc_tell(m, MEDIA_MSG_ONE_WAY, silent, n);
 	n = media_table_silent(m->table, now_us, silent, TELL_MAX);
@@ -70,6 +80,7 @@ static void proc_scan(void *arg)
 			media_table_told(m->table, silent[i]);
 		base_count_n(COUNTER_MEDIA_INACTIVE, n);
 	}
+	media_wishes_unlock(m->wishes);
 	proc_scan_arm(m);
 }
 
@@ -128,11 +139,13 @@ static void proc_message(void *arg, struct loop_msg *msg)
 		return;
 	}
 	switch (msg->type) {
-	case MEDIA_MSG_COMMANDS:
-		media_table_apply(m->table, msg->body, base_mono_now().us);
+	case MEDIA_MSG_WISHES:
+		media_wishes_apply(m->wishes, base_mono_now().us);
 		break;
 	case MEDIA_MSG_ATTACH:
+		media_wishes_lock(m->wishes);
 		media_table_forget_told(m->table);
+		media_wishes_unlock(m->wishes);
 		break;
 	default:
 		base_count(COUNTER_MEDIA_CMD_BAD);
@@ -171,7 +184,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 static int proc_workers(struct media_proc *m, const struct media_proc_params *p)
 {
 	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds,
-		.own = m->own, .keys = m->keys, .gather = p->gather, .heard = proc_heard, .arg = m };
+		.own = m->own, .keys = m->keys, .wishes = m->wishes, .gather = p->gather, .heard = proc_heard, .arg = m };
 	struct media_header *h;
 	uint32_t n;
 	int err = media_slots_find(p->streams, &h, &wp.slots, &n);
@@ -197,11 +210,17 @@ int media_proc_start(const struct media_proc_params *p, struct media_proc **ret)
 	if (!err)
 		err = loop_fd_add(p->loop, m->heard_fd, proc_digits, m, &m->heard);
 	if (!err)
+		err = media_wishes_new(p->wishes, m->table, &m->wishes);
+	if (!err) {
+		media_wishes_lock(m->wishes); /* who applies one may poke any worker */
 		err = proc_workers(m, p);
+		media_wishes_unlock(m->wishes);
+	}
 	if (!err)
 		err = loop_chan_open(p->loop, p->chan_fd, proc_message, m, &m->chan);
 	if (err)
 		goto out;
+	media_wishes_apply(m->wishes, base_mono_now().us); /* what a dead one left */
 	wr_u64(&w, m->header->applied);
 	err = loop_chan_send(m->chan, MEDIA_MSG_HELLO, 0, (struct slice){ (char *)body, sizeof(body) }, NULL, 0);
 	if (err) /* the engine does not read: it will attach anew */
@@ -227,6 +246,7 @@ void media_proc_stop(struct media_proc *m)
 	if (m->heard_fd >= 0)
 		close(m->heard_fd);
 	loop_chan_close(m->chan);
+	media_wishes_free(m->wishes);
 	media_table_free(m->table);
 	media_own_free(m->own);
 	free(m->flows);

@@ -22,6 +22,7 @@
 struct media_worker {
 	struct media_relay relay;
 	struct media_io *io;
+	struct media_wishes *wishes;
 	struct media_gather gather;
 	uint32_t next_listen;
 	bool stop;
@@ -178,6 +179,8 @@ static void worker_batch(struct media_worker *w, int n)
 	int out = 0;
 
 	media_relay_batch(&w->relay, base_mono_now().us);
+	if (media_wishes_waiting(w->wishes))
+		media_wishes_apply(w->wishes, w->relay.now_us);
 	for (int i = 0; i < n; i++)
 		if (media_relay_packet(&w->relay, &w->in[i], &w->out[out]))
 			out++;
@@ -239,6 +242,7 @@ int media_worker_start(const struct media_worker_params *p, struct media_worker 
 	w->on_heard = p->heard;
 	w->arg = p->arg;
 	pthread_mutex_init(&w->mail, NULL);
+	w->wishes = p->wishes;
 	media_relay_init(&w->relay);
 	err = media_io_open(p->fds, p->nslots, &w->io);
 	if (err)

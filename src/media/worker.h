@@ -4,6 +4,7 @@
 #define MEDIA_WORKER_H
 
 #include "media/io.h"
+#include "media/wishes.h"
 
 /* Gathering: sleep a little before each wait, while wake-ups are what costs. Pure. */
 #define MEDIA_GATHER_US 250
@@ -28,6 +29,7 @@ struct media_worker_params {
 	const int *fds;
 	const struct media_own *own;
 	const struct media_slot_keys *keys; /* NULL: none */
+	struct media_wishes *wishes;
 	bool gather;
 	/** Digits were heard: media_worker_heard has them. Thread: the worker. */
 	void (*heard)(void *arg);

@@ -162,13 +162,13 @@ int main(int argc, char **argv)
 	must(map && fds);
 	ports_open(map, fds);
 	must(!loop_new(&loop) && !loop_chan_pair(pair));
-	must(!loop_shm_create("streams", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(n) }, { REGION_MEDIA, media_header_bytes() } },
-		2, &fd));
+	must(!loop_shm_create("streams", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(n) }, { REGION_MEDIA, media_header_bytes() }, { REGION_RING, 1 << 20 } },
+		3, &fd));
 	must(!loop_shm_map(fd, true, &shm));
-	params = (struct media_proc_params){ .loop = loop, .streams = &shm, .map = map, .nmap = n, .fds = fds, .workers = (unsigned)opt.workers,
+	params = (struct media_proc_params){ .loop = loop, .streams = &shm, .wishes = &shm, .map = map, .nmap = n, .fds = fds, .workers = (unsigned)opt.workers,
 		.gather = opt.gather };
 	media_start();
-	must(!media_client_new(&(struct media_client_params){ .loop = loop, .chan_fd = pair[0], .streams = &shm, .map = map, .nmap = n }, &client));
+	must(!media_client_new(&(struct media_client_params){ .loop = loop, .chan_fd = pair[0], .streams = &shm, .wishes = &shm, .map = map, .nmap = n }, &client));
 	f = fopen(opt.out, "w");
 	if (!f)
 		fail(opt.out, -errno);

@@ -87,7 +87,7 @@ static int peers_new(struct rig *r, const char *options)
 
 static int memory_new(struct rig *r)
 {
-	struct loop_shm_spec spec[] = { { REGION_SLOTS, media_slots_bytes(2 * PORTS) }, { REGION_MEDIA, media_header_bytes() } };
+	struct loop_shm_spec spec[] = { { REGION_SLOTS, media_slots_bytes(2 * PORTS) }, { REGION_MEDIA, media_header_bytes() }, { REGION_RING, 1 << 18 } };
 	int fd, err;
 
 	for (unsigned i = 0; i < 2 * PORTS; i++) {
@@ -120,7 +120,7 @@ static int engine_start(struct rig *r)
 	if (!err)
 		err = loop_chan_pair(r->chan);
 	if (!err)
-		err = media_client_new(&(struct media_client_params){ .loop = r->loop, .chan_fd = r->chan[0], .streams = &r->streams, .map = r->map, .nmap = 2 * PORTS }, &r->media);
+		err = media_client_new(&(struct media_client_params){ .loop = r->loop, .chan_fd = r->chan[0], .streams = &r->streams, .wishes = &r->streams, .map = r->map, .nmap = 2 * PORTS }, &r->media);
 	if (err)
 		return err;
 	err = call_engine_new(&(struct call_engine_params){ .loop = r->loop, .media = r->media, .streams = &r->streams, .peers = r->peers, .live = r->live, .live_bytes = r->live_bytes,

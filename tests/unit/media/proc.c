@@ -51,13 +51,13 @@ static void turns(int ms)
 
 static void proc_up(unsigned workers)
 {
-	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm,
+	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .wishes = &bed.shm,
 		.map = bed.map, .nmap = SLOTS, .fds = bed.fds, .workers = workers }, &bed.proc), 0);
 }
 
 static void client_up(void)
 {
-	assert_int_equal(media_client_new(&(struct media_client_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[0]), .streams = &bed.shm,
+	assert_int_equal(media_client_new(&(struct media_client_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[0]), .streams = &bed.shm, .wishes = &bed.shm,
 		.map = bed.map, .nmap = SLOTS, .inactive = on_inactive }, &bed.client), 0);
 }
 
@@ -76,7 +76,7 @@ static int setup(void **state)
 	assert_int_equal(loop_new(&bed.loop), 0);
 	assert_int_equal(loop_chan_pair(bed.pair), 0);
 	assert_int_equal(loop_shm_create("streams", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(SLOTS) },
-		{ REGION_MEDIA, media_header_bytes() } }, 2, &bed.memory), 0);
+		{ REGION_MEDIA, media_header_bytes() }, { REGION_RING, 1 << 18 } }, 3, &bed.memory), 0);
 	assert_int_equal(loop_shm_map(bed.memory, true, &bed.shm), 0);
 	return 0;
 }
@@ -321,7 +321,7 @@ static void taken_at_once(void **state)
 	assert_int_equal(media_port_take(bed.client, 0, AF_INET, -1, &ref[0], &at), 0);
 	assert_int_equal(ref[0].slot, slot);
 	assert_int_equal(media_want(bed.client, ref[1], &nothing), 0); /* of another call: all that waits is sent with it */
-	turns(20);
+	turns(90); /* no packet comes: the engine reminds media */
 	assert_int_equal(media_slots_find(&bed.shm, &header, &slots, &n), 0);
 	media_slot_take(&slots[slot], &w);
 	assert_true(w.gen == ref[0].gen);
@@ -356,23 +356,33 @@ static void inactivity(void **state)
 
 static void odd_memory(void **state)
 {
+	const uint64_t bad = base_counters[COUNTER_MEDIA_CMD_BAD];
 	struct loop_shm small = bed.shm;
-	int fd;
+	struct base_ring *ring;
 	struct media_proc *p = NULL;
+	size_t n = 0;
+	void *ring_mem = loop_shm_region(&bed.shm, REGION_RING, &n);
+	int fd;
 
 	(void)state;
 	assert_int_equal(loop_shm_create("small", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(2) },
 		{ REGION_MEDIA, media_header_bytes() } }, 2, &fd), 0);
 	assert_int_equal(loop_shm_map(fd, true, &small), 0);
-	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &small,
+	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &small, .wishes = &bed.shm,
 		.map = bed.map, .nmap = SLOTS, .fds = bed.fds, .workers = 1 }, &p), ERR_TORN);
 	loop_shm_unmap(&small);
 	close(fd);
-	/* messages that make no sense are counted */
+	/* wishes and messages that make no sense are counted */
 	proc_up(1);
-	assert_int_equal(send(bed.pair[0], "\1\0\0\0\0\0\0\0\3\0\0\0abc", 15, 0), 15);
+	assert_int_equal(base_ring_open(ring_mem, n, &ring), 0);
+	assert_int_equal(base_ring_put(ring, "abc", 3), 0);
+	base_ring_close(ring);
+	assert_int_equal(send(bed.pair[0], "\1\0\0\0\0\0\0\0\0\0\0\0", 12, 0), 12);
 	turns(30);
-	assert_true(base_counters[COUNTER_MEDIA_CMD_BAD] >= 1);
+	assert_int_equal(base_counters[COUNTER_MEDIA_CMD_BAD], bad + 1);
+	assert_int_equal(send(bed.pair[0], "\77\0\0\0\0\0\0\0\3\0\0\0abc", 15, 0), 15);
+	turns(30);
+	assert_int_equal(base_counters[COUNTER_MEDIA_CMD_BAD], bad + 2);
 }
 
 /* Wishes change and figures are read while packets flow, between two workers: for the thread sanitizer above all. */
@@ -417,7 +427,7 @@ static void out_of_memory(void **state)
 
 	(void)state;
 	for (long n = 1; err && n < 100; n++) {
-		struct media_proc_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .map = bed.map, .nmap = SLOTS,
+		struct media_proc_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .wishes = &bed.shm, .map = bed.map, .nmap = SLOTS,
 			.fds = bed.fds, .workers = 2 };
 
 		base_alloc_fail_after(n);
@@ -429,7 +439,7 @@ static void out_of_memory(void **state)
 	assert_int_equal(err, 0);
 	err = -1;
 	for (long n = 1; err && n < 100; n++) {
-		struct media_client_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[0]), .streams = &bed.shm, .map = bed.map, .nmap = SLOTS };
+		struct media_client_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[0]), .streams = &bed.shm, .wishes = &bed.shm, .map = bed.map, .nmap = SLOTS };
 
 		base_alloc_fail_after(n);
 		err = media_client_new(&p, &bed.client);
