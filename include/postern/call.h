@@ -28,6 +28,7 @@ struct call_midcall_conf {
 	const char *id;
 	int64_t reinvite[CALL_PURPOSES], update[CALL_PURPOSES]; /* 0 consume, 1 relay, 2 consume-or-relay, 400-699 refuse; unnamed ones are as in media-change */
 	bool shield;
+	int64_t storm_requests, storm_seconds; /* requests 0: no guard */
 	struct { const void *v; size_t n; } relay_if_changed;
 };
 extern const struct conf_collection call_schema_timers, call_schema_midcall;
@@ -49,9 +50,11 @@ struct call_record_leg {
 	struct slice tls_name, tls;        /* outgoing TLS: name to check, profile id */
 	uint64_t sdp_shown;                /* mark of the description sent last */
 	union base_addr source;            /* where its messages come from / go to */
-	struct slice view, identity;       /* what the other leg was shown of the peer; hashes of its relay_if_changed headers, u32 each */
-	uint8_t offer_state, hold;         /* offer_state: 1 sdp_in was an offer; bits 2, 3: Supported without, with `replaces` */
+	struct slice view, identity;       /* what the other leg was shown of the peer; hashes of its relay_if_changed headers, u32 each: seen, then shown */
+	struct slice goal;                 /* `view` as it is to become, where a request of ours is open or waits for that */
+	uint8_t offer_state, timer_flags;  /* offer_state: bit 0 sdp_in was an offer; 2, 3: Supported without, with `replaces`; from 4 on the requests of ours that are open or wait */
 	uint32_t dirs;                     /* two bits a stream: lower half as the peer wants, upper half as it was shown */
+	uint32_t goal_dirs;
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
 	uint8_t no_timer; uint32_t stripped, stripped_in; struct slice our_allow; /* what policies did, as struct sipua_dialog_state */
 	struct slice sdp_sent;             /* what left in place of sdp_out, where that is another; else empty */

@@ -152,7 +152,7 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 	call_hunt_note(c, wire_sip_status(resp), "answered");
 	call_hunt_end(c);
 	call_leg_allow(x->to, resp);
-	call_identity_changed(x->to, resp);
+	call_identity_take(x->to, resp, true);
 	call_timer_accepted(x->to, resp);
 	if (sipua_dialog_establish(x->to->dialog, resp)) {
 		answer_failed(x, 502);
@@ -198,6 +198,11 @@ static void on_failure(struct call_exchange *x, int status, const struct wire_si
 		return;
 	if (call_hunt_failed(x, &status, resp))
 		return;
+	if (status == 422 && !call_timer_relayed(c)) {
+		call_exchange_refuse(x, 500, NULL, NULL); /* a matter of the callee's leg alone */
+		call_finish(c, "rejected", "callee", 500);
+		return;
+	}
 	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });
 	call_exchange_refuse(x, status, resp && phrase[0] ? phrase : NULL, resp);
 	call_finish(c, resp ? "rejected" : "unreachable", resp ? "callee" : "postern", status);

@@ -6,6 +6,7 @@
 #ifndef CALL_B2B_H
 #define CALL_B2B_H
 
+#include "call/exchange.h"
 #include "call/policy.h"
 #include "postern/base.h"
 #include "postern/call.h"
@@ -16,9 +17,6 @@
 #include "postern/wire.h"
 
 struct call;
-
-/** A description that was sent or received: text of our own, with its media refs beside. */
-struct call_text { char *p; size_t n; };
 
 #define CALL_ALLOW_OTHER 8
 
@@ -45,12 +43,12 @@ struct call_leg {
 	struct call_text view;         /* of what this peer wants: what the other leg was shown, before addresses (shown.c) */
 	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* enum wire_dir of its streams: as it wants, as the other leg was shown */
 	bool was_offer;                /* sdp_in was an offer */
-	uint32_t identity[CALL_IDENTITIES]; /* hash of the last value of each header of relay_if_changed; 0: none seen */
+	uint32_t identity[2][CALL_IDENTITIES]; /* hash of each header of relay_if_changed: its last value, and the one that the other leg was shown; 0: none */
 	struct call_timer timer;
 	struct call_digits *digits;    /* that wait; NULL: never any */
 	bool answered_once;            /* an INVITE of this dialog was answered: a timer is not begun by a later request that names none */
 	bool update_refused;           /* 405, 501 or 504 to an UPDATE of ours */
-	struct call_text goal;         /* `view` as it is to become, and its directions: a request of ours on the other leg is on its way, or waits */
+	struct call_text goal;         /* `view` as it is to become, and its directions: a request of ours on the other leg is on its way, or waits; else empty */
 	uint8_t goal_dir[CALL_STREAMS];
 	unsigned todo;                 /* requests of ours that wait, 1 << enum call_own */
 	unsigned tries;                /* of the one at the head, after a 491 */
@@ -74,37 +72,6 @@ struct call_leg {
 	bool over;                     /* this side knows that the call is ended */
 	uint8_t nstreams;
 	struct call_stream stream[CALL_STREAMS];
-};
-
-/** A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call; others beside it. */
-enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
-struct call_exchange {
-	struct call *call;
-	struct call_leg *from, *to;
-	struct sipua_srv *srv;         /* request of `from`, NULL once done with */
-	struct sipua_cli *cli;         /* ours to `to` */
-	enum wire_method method;       /* as it came */
-	bool initial;                  /* the INVITE that made the call */
-	bool as_invite;                /* an UPDATE that goes on as re-INVITE */
-	bool has_offer;                /* the request carries the offer */
-	bool local_answer;             /* UPDATE without SDP as re-INVITE: the answer stays on `to` */
-	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
-	bool canceled;
-	bool consumed;                 /* answered here: `to` knows nothing of it */
-	bool beside;                   /* in call->others, and counted */
-	unsigned relayed;              /* purposes that enter what `to` is shown */
-	struct call_text view;         /* `from` as `to` is shown it with this */
-	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of `from`, once it is done */
-	enum call_own own;             /* srv NULL: the request of ours that it is */
-	enum call_xstate state;
-	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
-	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE; a newcomer waits (replace.c) */
-	const struct peer_trunk *trunk;/* of a newcomer */
-	unsigned waited;
-	struct loop_timer silent;      /* then the request goes through another target, once */
-	bool elsewhere;                /* it did */
-	struct list_node node;         /* in call->others */
-	struct call_reliable *reliable;/* of an INVITE, or NULL */
 };
 
 /** A target that was tried, for the CDR. */
@@ -135,6 +102,7 @@ struct call {
 	struct call_redirect *redirect;/* Contacts of 3xx, or NULL */
 	struct call_decision decision[CALL_DECISIONS]; /* the latest, a ring */
 	unsigned ndecisions;
+	struct call_text decided;      /* those of former engines, as text */
 	struct sipua_notes *notes;     /* what policies noted, shared with the dialogs; NULL: none yet */
 	int bye_cause;                 /* Reason of our BYEs; 0: as the status says */
 	int status;                    /* final status of the call towards the caller */
@@ -239,7 +207,6 @@ bool call_hunt_has_other(struct call_leg *leg);
 /* midcall.c */
 extern const struct sipua_dialog_ops call_dialog_ops;
 
-#include "call/exchange.h"
 #include "call/bodies.h"
 
 /* engine.c */

@@ -25,6 +25,10 @@ int call_sdp_make(struct call_leg *to, struct slice body, bool answer, struct sl
 int call_sdp_secure(const struct call_leg *from, struct slice body, bool answer);
 /** Does the media of this call go past us: both legs say `anchor: false`? */
 bool call_sdp_around(const struct call *c);
+/** Has the realm every family that the description wants media at? 0 or 488. */
+int call_sdp_family(const struct call_leg *from, struct slice body);
+/** Our last description in force on that leg once more; another version where a later one was sent and refused. 0 or a status. */
+int call_sdp_again(struct call_leg *l, struct slice *ret);
 /** Hash of a description apart from its o= line. */
 uint64_t call_sdp_mark(struct slice text);
 /** Streams, directions and addresses of both legs as their descriptions say: tell media. */

@@ -96,6 +96,18 @@ bool call_format_same(const struct wire_sdp *a, unsigned line_a, const struct wi
 		slice_eq_nocase(encoding_of(a, line_a, format), encoding_of(b, line_b, format));
 }
 
+struct slice call_format_find(const struct wire_sdp *a, unsigned line_a, struct slice format, const struct wire_sdp *b, unsigned line_b)
+{
+	struct slice name = encoding_of(a, line_a, format), rest = b->media[line_b].formats, f;
+
+	if (!name.n || call_format_same(a, line_a, b, line_b, format))
+		return name.n || call_format_listed(&b->media[line_b], format) ? format : (struct slice){ NULL, 0 };
+	while (b->media[line_b].port && call_format_next(&rest, &f))
+		if (slice_eq_nocase(encoding_of(b, line_b, f), name))
+			return f;
+	return (struct slice){ NULL, 0 };
+}
+
 /** First format of the line that was agreed. */
 static struct slice first_agreed(const struct wire_sdp_media *m, const struct wire_sdp_media *agreed)
 {
@@ -114,7 +126,7 @@ static struct slice ptime_of(const struct wire_sdp *s, unsigned i)
 	return v.p ? v : wire_sdp_attr(s, -1, "ptime");
 }
 
-static bool codec_changed(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *agreed, const struct wire_sdp *now, unsigned i)
+static bool codec_changed(const struct wire_sdp *was, bool order, const struct wire_sdp *agreed, const struct wire_sdp *now, unsigned i)
 {
 	const struct wire_sdp_media *w = &was->media[i], *a = &agreed->media[i], *n = &now->media[i];
 	struct slice rest = a->formats, f;
@@ -125,13 +137,13 @@ static bool codec_changed(const struct wire_sdp *was, bool was_offer, const stru
 		if (!call_format_same(was, i, now, i, f) || !slice_eq_nocase(format_attr(was, i, "fmtp", f), format_attr(now, i, "fmtp", f)))
 			return true;
 	}
-	if (was_offer && !slice_eq(first_agreed(w, a), first_agreed(n, a)))
+	if (order && !slice_eq(first_agreed(w, a), first_agreed(n, a)))
 		return true;
 	return !slice_eq(ptime_of(was, i), ptime_of(now, i));
 }
 
 /* ---- lines of other kinds ---- */
-enum kind { KIND_NONE /* no change, or seen to elsewhere */, KIND_KEYS, KIND_FAX, KIND_ADDRESS, KIND_OTHER };
+enum kind { KIND_NONE /* no change, or seen to elsewhere */, KIND_KEYS, KIND_FAX, KIND_ADDRESS, KIND_PRECONDITION, KIND_OTHER };
 
 static bool name_in(struct slice name, const char *const *list)
 {
@@ -147,6 +159,7 @@ static enum kind kind_of(const struct wire_sdp_line *l, const struct wire_sdp_me
 		"ice-options", "candidate", "end-of-candidates", "remote-candidates", "key-mgmt", NULL };
 	static const char *const quiet[] = { "rtpmap", "fmtp", "ptime", "ssrc", "ssrc-group", "msid", "label", NULL };
 	static const char *const address[] = { "rtcp", "rtcp-mux", "rtcp-mux-only", NULL };
+	static const char *const precondition[] = { "curr", "des", "conf", NULL };
 	struct slice name, value, format;
 
 	if (l->type == 'b')
@@ -160,6 +173,8 @@ static enum kind kind_of(const struct wire_sdp_line *l, const struct wire_sdp_me
 		return KIND_KEYS;
 	if (name_in(name, address))
 		return KIND_ADDRESS;
+	if (name_in(name, precondition))
+		return KIND_PRECONDITION;
 	if (name.n >= 3 && slice_eq_nocase((struct slice){ name.p, 3 }, SLICE("T38")))
 		return KIND_FAX;
 	format = call_attr_format(name, value);
@@ -200,7 +215,7 @@ static unsigned kinds_changed(struct block a, struct block b, const struct wire_
 static unsigned purposes_of(unsigned kinds)
 {
 	return (kinds & 1u << KIND_KEYS ? BIT(CALL_KEYS) : 0) | (kinds & 1u << KIND_FAX ? BIT(CALL_FAX) : 0) |
-		(kinds & 1u << KIND_ADDRESS ? BIT(CALL_ADDRESS) : 0) | (kinds & 1u << KIND_OTHER ? BIT(CALL_OTHER) : 0);
+		(kinds & 1u << KIND_ADDRESS ? BIT(CALL_ADDRESS) : 0) | (kinds & (1u << KIND_OTHER | 1u << KIND_PRECONDITION) ? BIT(CALL_OTHER) : 0);
 }
 
 static struct block block_of(const struct wire_sdp *s, unsigned i)
@@ -222,7 +237,16 @@ static bool no_address(const struct wire_sdp_media *m)
 	return !m->conn.n || base_addr_parse(m->conn, 1, &a) || base_addr_is_any(&a);
 }
 
-static unsigned live_changes(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *agreed, const struct wire_sdp *now, unsigned i)
+static bool preconditions_changed(const struct wire_sdp *was, const struct wire_sdp *now)
+{
+	unsigned i, kinds = kinds_changed((struct block){ was, 0, was->nsession }, (struct block){ now, 0, now->nsession }, NULL);
+
+	for (i = 0; i < was->nmedia && i < now->nmedia; i++)
+		kinds |= kinds_changed(block_of(was, i), block_of(now, i), NULL);
+	return kinds & 1u << KIND_PRECONDITION;
+}
+
+static unsigned live_changes(const struct wire_sdp *was, bool order, const struct wire_sdp *agreed, const struct wire_sdp *now, unsigned i)
 {
 	const struct wire_sdp_media *w = &was->media[i], *n = &now->media[i];
 	unsigned set = purposes_of(kinds_changed(block_of(was, i), block_of(now, i), &agreed->media[i]));
@@ -235,7 +259,7 @@ static unsigned live_changes(const struct wire_sdp *was, bool was_offer, const s
 		set |= BIT(CALL_KEYS);
 	if (is_image(now, i))
 		return slice_eq(w->formats, n->formats) ? set : set | BIT(CALL_FAX);
-	return codec_changed(was, was_offer, agreed, now, i) ? set | BIT(CALL_CODEC) : set;
+	return codec_changed(was, order, agreed, now, i) ? set | BIT(CALL_CODEC) : set;
 }
 
 static bool is_live(const struct wire_sdp *s, unsigned i) { return i < s->nmedia && s->media[i].port; }
@@ -250,8 +274,13 @@ static unsigned whole_changes(const struct wire_sdp *was, const struct wire_sdp 
 	return (has ? BIT(CALL_ADD) : 0) | (had && !refused ? BIT(CALL_REMOVE) : 0);
 }
 
-static unsigned line_changes(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, unsigned i)
+/* what the two sides last said */
+struct last { const struct wire_sdp *was, *ours; bool was_offer, order; };
+
+static unsigned line_changes(const struct last *l, const struct wire_sdp *now, unsigned i)
 {
+	const struct wire_sdp *was = l->was, *ours = l->ours;
+	bool was_offer = l->was_offer;
 	const struct wire_sdp *agreed = was_offer ? ours : was;
 	bool had = is_live(was, i), has = is_live(now, i);
 	/* the peer offered it, we refused: it may go on offering it */
@@ -261,18 +290,20 @@ static unsigned line_changes(const struct wire_sdp *was, bool was_offer, const s
 		return 0;
 	if (had != has || !slice_eq_nocase(was->media[i].kind, now->media[i].kind))
 		return whole_changes(was, now, i, refused);
-	return refused || i >= agreed->nmedia ? 0 : live_changes(was, was_offer, agreed, now, i);
+	return refused || i >= agreed->nmedia ? 0 : live_changes(was, l->order, agreed, now, i);
 }
 
-void call_classify(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, struct call_change *ret)
+static void classify(const struct last *l, const struct wire_sdp *now, struct call_change *ret)
 {
+	const struct wire_sdp *was = l->was;
 	unsigned i, n = was->nmedia > now->nmedia ? was->nmedia : now->nmedia, session;
 
 	memset(ret, 0, sizeof *ret);
 	for (i = 0; i < n; i++) {
-		ret->line[i] = line_changes(was, was_offer, ours, now, i);
+		ret->line[i] = line_changes(l, now, i);
 		ret->all |= ret->line[i];
 	}
+	ret->preconditions = preconditions_changed(was, now);
 	session = kinds_changed((struct block){ was, 0, was->nsession }, (struct block){ now, 0, now->nsession }, NULL);
 	ret->all |= purposes_of(session) & BIT(CALL_KEYS);
 	/* of the session's lines a bandwidth alone bears on media: attributes that nobody knows do not */
@@ -282,4 +313,14 @@ void call_classify(const struct wire_sdp *was, bool was_offer, const struct wire
 	for (i = 0; i < now->nsession; i++)
 		if (now->line[i].type == 'b' && !count_line(was, 0, was->nsession, &now->line[i]))
 			ret->all |= BIT(CALL_OTHER);
+}
+
+void call_classify(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, struct call_change *ret)
+{
+	classify(&(struct last){ was, ours, was_offer, was_offer }, now, ret);
+}
+
+void call_classify_answer(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, struct call_change *ret)
+{
+	classify(&(struct last){ was, ours, was_offer, false }, now, ret);
 }

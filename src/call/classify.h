@@ -10,7 +10,8 @@ enum call_purpose { CALL_REFRESH, CALL_OFFERLESS, CALL_HOLD, CALL_ADDRESS, CALL_
 	CALL_KEYS, CALL_ALL_PURPOSES };
 const char *call_purpose_name(enum call_purpose p);
 
-struct call_change { unsigned all, line[WIRE_SDP_MEDIA]; }; /* bit sets of 1 << purpose; line: by m-line. Nothing changed: 0 */
+/** Bit sets of 1 << purpose; line: by m-line. Nothing changed: 0. preconditions (RFC 3312): among what is `other`. */
+struct call_change { unsigned all, line[WIRE_SDP_MEDIA]; bool preconditions; };
 
 /**
  * What `now` changes against the peer's SDP of the last completed offer/answer.
@@ -19,6 +20,8 @@ struct call_change { unsigned all, line[WIRE_SDP_MEDIA]; }; /* bit sets of 1 << 
  * @param ours      [in] ours of the same offer/answer: with `was` it tells what was agreed
  */
 void call_classify(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, struct call_change *ret);
+/** The same where `now` is an answer: the order of its formats says nothing. */
+void call_classify_answer(const struct wire_sdp *was, bool was_offer, const struct wire_sdp *ours, const struct wire_sdp *now, struct call_change *ret);
 
 /* ---- formats of a line ---- */
 /** Next token of a format list; false at the end. */
@@ -27,6 +30,8 @@ bool call_format_next(struct slice *rest, struct slice *ret);
 bool call_format_listed(const struct wire_sdp_media *m, struct slice format);
 /** The same codec (name, clock, channels) under the same payload type on both lines? */
 bool call_format_same(const struct wire_sdp *a, unsigned line_a, const struct wire_sdp *b, unsigned line_b, struct slice format);
+/** The format of b's line with the encoding that `format` has on a's, under the same payload type where there is one; empty: none has it. */
+struct slice call_format_find(const struct wire_sdp *a, unsigned line_a, struct slice format, const struct wire_sdp *b, unsigned line_b);
 /** Payload type that an rtpmap, fmtp or rtcp-fb is about; empty where the attribute is none of them or names all. */
 struct slice call_attr_format(struct slice name, struct slice value);
 /** Attribute that goes with the codecs of its line: rtpmap, fmtp, ptime, rtcp-fb? */

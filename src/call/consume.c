@@ -7,7 +7,7 @@
 
 #include "call/b2b.h"
 
-static struct wire_sdp was, now, ours;
+static struct wire_sdp was, now;
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
@@ -58,53 +58,35 @@ static int reply(struct call_exchange *x, struct slice sdp)
 	return sipua_srv_send(x->srv, msg);
 }
 
-/** The answer in the ACK: taken, and shown to the other leg where the profile relays what it changes. */
-static int ack_take(struct call_exchange *x, const struct wire_sip *sip)
+/** The answer in the ACK: taken, and shown to the other leg where the profile relays what it changes. Without one all stays as it was. */
+static void ack_take(struct call_exchange *x, const struct wire_sip *sip)
 {
 	struct call_leg *leg = x->from;
-	struct call_change ch;
-	struct call_verdict v;
-	struct slice text;
+	int status = call_body_is_sdp(sip) ? call_exchange_secure(x, leg, call_body_sdp(sip)) : 488;
 
-	if (call_text_set(&x->answer_in, call_body_sdp(sip)) || parse(&x->answer_in, &now) || parse(&leg->sdp_in, &was) || parse(&leg->sdp_out, &ours))
-		return 488;
-	call_classify(&was, leg->was_offer, &ours, &now, &ch);
-	if (call_text_set(&leg->sdp_out, text_of(&x->offer_out)))
-		return 500;
-	call_decide(leg, WIRE_INVITE, &now, true, &ch, &v);
-	if (v.status) /* there is no refusing an ACK */
-		v.relay = false;
-	call_decision_note(leg, WIRE_INVITE, &v);
-	if (call_text_set(&leg->sdp_in, text_of(&x->answer_in)))
-		return 500;
-	leg->was_offer = false;
-	memcpy(leg->want_dir, v.want_dir, sizeof leg->want_dir);
-	if (v.relay && v.relayed & ~(1u << CALL_REFRESH) && !call_shown_offer(leg, &now, &ch, v.relayed, v.shown_dir, &text) &&
-		!call_text_set(&leg->goal, text)) {
-		memcpy(leg->goal_dir, v.shown_dir, sizeof leg->goal_dir);
-		call_own_add(call_other(leg), CALL_OWN_SHOW);
-	}
-	call_media_apply(x->call);
-	return 0;
+	if (!status)
+		status = call_sdp_family(leg, call_body_sdp(sip));
+	if (!status)
+		status = call_answered_here(leg, WIRE_INVITE, call_body_sdp(sip), text_of(&x->offer_out));
+	if (!status)
+		return;
+	base_count(COUNTER_MIDCALL_OWN_FAILED);
+	call_decision_note(leg, WIRE_INVITE, &(struct call_verdict){ .status = status, .reason = "no-answer-in-ack" });
 }
 
 static void on_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
 {
 	struct call_exchange *x = arg;
 	struct call *c = x->call;
-	int status = 0;
 
 	if (!sip) {
 		call_end(c, "no-ack", "postern", 408, NULL, NULL);
 		return;
 	}
 	if (x->state == CALL_X_ACK)
-		status = call_body_is_sdp(sip) ? ack_take(x, sip) : 488;
+		ack_take(x, sip);
 	call_exchange_free(x);
-	if (status)
-		call_end(c, "media", "postern", 488, NULL, NULL);
-	else
-		call_persist(c);
+	call_persist(c);
 }
 
 /* a CANCEL comes too late: it is answered already */
@@ -122,7 +104,7 @@ static int take_offer(struct call_exchange *x, const uint8_t *want)
 	return 0;
 }
 
-static int consume(struct call_exchange *x, const uint8_t *want)
+static int consume(struct call_exchange *x, const struct call_verdict *v)
 {
 	const struct wire_sip *sip = sipua_srv_sip(x->srv);
 	int status = 0;
@@ -131,17 +113,18 @@ static int consume(struct call_exchange *x, const uint8_t *want)
 	if (x->has_offer) {
 		status = call_text_set(&x->offer_in, call_body_sdp(sip)) ? 500 : answer_make(x);
 		if (!status)
-			status = take_offer(x, want);
+			status = take_offer(x, v->want_dir);
 	} else if (x->method == WIRE_INVITE) {
 		status = offer_make(x);
 	}
 	if (status)
 		return status;
+	call_identity_take(x->from, sip, false);
 	sipua_dialog_refresh_target(x->from->dialog, sip);
 	return reply(x, text_of(x->has_offer ? &x->answer_out : &x->offer_out)) ? 500 : 0;
 }
 
-void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const uint8_t *want)
+void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const struct call_verdict *v)
 {
 	struct call_exchange *x = call_exchange_new(leg, call_other(leg), srv, m);
 	int status;
@@ -158,9 +141,11 @@ void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method 
 		return;
 	}
 	sipua_srv_bind(srv, &consume_ops, x);
-	status = consume(x, want);
+	status = consume(x, v);
 	if (status)
 		call_exchange_refuse(x, status, NULL, NULL);
+	if (!status && call_timer_passes(sipua_srv_sip(srv), leg))
+		call_own_add(call_other(leg), CALL_OWN_REFRESH); /* the other leg's timer is refreshed by whoever refreshes this one's */
 	if (status || m != WIRE_INVITE)
 		call_exchange_free(x);
 	else

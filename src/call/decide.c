@@ -9,8 +9,8 @@
 #define BIT(p) (1u << (p))
 /* these are sent on although the session shown does not differ */
 #define ANYWAY (BIT(CALL_REFRESH) | BIT(CALL_OFFERLESS) | BIT(CALL_ADDRESS) | BIT(CALL_IDENTITY) | BIT(CALL_KEYS))
-#define STORM_MS 10000
-#define STORM_MOST 10
+/* of no media: what a storm is made of */
+#define QUIET (BIT(CALL_REFRESH) | BIT(CALL_OFFERLESS) | BIT(CALL_IDENTITY))
 
 enum { CONSUME, RELAY, CONSUME_OR_RELAY };
 
@@ -47,24 +47,33 @@ static int act(const struct call_leg *leg, enum wire_method m, enum call_purpose
 	return a == CONSUME && !can ? 488 : (int)a;
 }
 
-/** More mid-call requests than a peer has reason to send? */
+bool call_decide_relays(const struct call_leg *leg, enum wire_method m, enum call_purpose what)
+{
+	return action_of(profile(leg), m, what) == RELAY && !profile(call_other((struct call_leg *)(uintptr_t)leg))->shield;
+}
+
+/** More requests without a change of media than a peer has reason to send? */
 static bool storm(struct call_leg *leg)
 {
+	const struct call_midcall_conf *p = profile(leg);
 	int64_t now = base_wall_ms();
 
-	if (now - leg->storm_at_ms >= STORM_MS || now < leg->storm_at_ms) {
+	if (now - leg->storm_at_ms >= p->storm_seconds * 1000 || now < leg->storm_at_ms) {
 		leg->storm_at_ms = now;
 		leg->storm = 0;
 	}
-	return ++leg->storm > STORM_MOST;
+	return ++leg->storm > p->storm_requests && p->storm_requests;
 }
+
+/** As the other leg was shown them, or is to be by a request of ours that waits. */
+static const uint8_t *dirs_of(const struct call_leg *leg) { return leg->goal.n ? leg->goal_dir : leg->shown_dir; }
 
 /** Directions of the peer as the other leg is to be shown them. */
 static void directions(struct call_leg *leg, const struct call_change *ch, struct call_verdict *v)
 {
 	unsigned i;
 
-	memcpy(v->shown_dir, leg->shown_dir, sizeof v->shown_dir);
+	memcpy(v->shown_dir, dirs_of(leg), sizeof v->shown_dir);
 	for (i = 0; i < CALL_STREAMS; i++) {
 		if (ch->line[i] & v->relayed & (BIT(CALL_HOLD) | BIT(CALL_ADD) | BIT(CALL_FAX)))
 			v->shown_dir[i] = v->want_dir[i];
@@ -80,37 +89,12 @@ static bool differs(const struct call_leg *leg, const struct wire_sdp *now, cons
 	struct slice text;
 	uint64_t mark;
 
-	if (memcmp(v->shown_dir, leg->shown_dir, sizeof v->shown_dir))
+	if (memcmp(v->shown_dir, dirs_of(leg), sizeof v->shown_dir))
 		return true;
-	if (call_shown_offer(leg, now, &none, 0, leg->shown_dir, &text))
+	if (call_shown_offer(leg, now, &none, 0, dirs_of(leg), &text))
 		return true;
 	mark = call_sdp_mark(text);
 	return call_shown_offer(leg, now, ch, v->relayed, v->shown_dir, &text) || call_sdp_mark(text) != mark;
-}
-
-/** An answer's directions: a line changed where the peer wants another one than before. */
-static void answer_holds(struct call_leg *leg, struct call_change *ch, const uint8_t *want)
-{
-	unsigned i;
-
-	ch->all &= ~BIT(CALL_HOLD);
-	for (i = 0; i < WIRE_SDP_MEDIA; i++) {
-		ch->line[i] &= ~BIT(CALL_HOLD);
-		if (i < CALL_STREAMS && want[i] != leg->want_dir[i])
-			ch->line[i] |= BIT(CALL_HOLD);
-		ch->all |= ch->line[i] & BIT(CALL_HOLD);
-	}
-}
-
-static void wants(struct call_leg *leg, const struct wire_sdp *now, bool answer, struct call_change *ch, struct call_verdict *v)
-{
-	memcpy(v->want_dir, leg->want_dir, sizeof v->want_dir);
-	if (now && answer) {
-		call_shown_answered(now, (struct slice){ leg->sdp_out.p, leg->sdp_out.n }, v->want_dir);
-		answer_holds(leg, ch, v->want_dir);
-	} else if (now) {
-		call_shown_wants(now, v->want_dir);
-	}
 }
 
 static void actions(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, const struct call_change *ch, struct call_verdict *v)
@@ -122,6 +106,8 @@ static void actions(struct call_leg *leg, enum wire_method m, const struct wire_
 
 		if (p == CALL_ADDRESS && v->purposes & BIT(p) && call_sdp_around(leg->call))
 			a = RELAY; /* nobody but the other side can follow it */
+		if (p == CALL_OTHER && ch->preconditions)
+			a = RELAY; /* RFC 3312: both ends wait for each other */
 		if (a == RELAY)
 			v->relayed |= BIT(p);
 		else if (a >= 400 && !v->status)
@@ -129,19 +115,24 @@ static void actions(struct call_leg *leg, enum wire_method m, const struct wire_
 	}
 	if (v->purposes & BIT(CALL_KEYS) && call_sdp_around(leg->call))
 		v->relayed |= BIT(CALL_KEYS);
+	/* RFC 4028: where both legs pass the timer through, whoever refreshes one refreshes the other */
+	if (call_timer_relayed(leg->call) && !(v->purposes & BIT(CALL_OFFERLESS)))
+		v->relayed |= BIT(CALL_REFRESH);
 }
 
-void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, bool answer, struct call_change *ch, struct call_verdict *v)
+void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, struct call_change *ch, struct call_verdict *v)
 {
 	*v = (struct call_verdict){ .reason = "profile" };
-	wants(leg, now, answer, ch, v);
+	memcpy(v->want_dir, leg->want_dir, sizeof v->want_dir);
+	if (now)
+		call_shown_wants(now, v->want_dir);
 	if (now && ch->all & BIT(CALL_ADD) && call_shown_rejoined(leg, now, ch))
 		v->reason = "rejoined";
 	v->purposes = ch->all ? ch->all : BIT(CALL_REFRESH);
 	actions(leg, m, now, ch, v);
 	if (v->status)
 		return;
-	if (storm(leg) && !(v->relayed & ~ANYWAY)) {
+	if (!(v->purposes & ~QUIET) && storm(leg)) {
 		base_count(COUNTER_MIDCALL_STORM);
 		v->reason = "storm";
 		v->relayed = 0;
@@ -154,18 +145,75 @@ void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp
 		v->reason = "hold-taken-back";
 }
 
-void call_decide_answer(struct call_leg *leg, enum wire_method m, const struct wire_sdp *answer, struct slice offer)
+/* ---- answers ---- */
+
+/** What our offer itself asked for by these lines is no change of the peer's, nor is the order of its formats. */
+static void answer_asks(const struct wire_sdp *answer, const struct call_leg *leg, struct slice offer, struct call_change *ch)
 {
-	uint8_t want[CALL_STREAMS];
-	bool relay = action_of(profile(leg), m, CALL_HOLD) == RELAY && !profile(call_other(leg))->shield;
+	static struct wire_sdp was, ours, offered;
+	struct call_change asked;
 	unsigned i;
 
-	memcpy(want, leg->want_dir, sizeof want);
-	call_shown_answered(answer, offer, want);
-	for (i = 0; i < CALL_STREAMS; i++)
-		if (want[i] != leg->want_dir[i])
-			leg->shown_dir[i] = relay ? want[i] : (uint8_t)(leg->shown_dir[i] | want[i]);
-	memcpy(leg->want_dir, want, sizeof want);
+	memset(ch, 0, sizeof *ch);
+	if (!leg->sdp_in.n || wire_sdp_parse((struct slice){ leg->sdp_in.p, leg->sdp_in.n }, &was) || !leg->sdp_out.n ||
+		wire_sdp_parse((struct slice){ leg->sdp_out.p, leg->sdp_out.n }, &ours) || !offer.n || wire_sdp_parse(offer, &offered))
+		return;
+	call_classify_answer(&was, leg->was_offer, &ours, answer, ch);
+	call_classify(&ours, true, &ours, &offered, &asked);
+	for (i = 0; i < WIRE_SDP_MEDIA; i++) {
+		if (asked.line[i] & (BIT(CALL_CODEC) | BIT(CALL_OTHER) | BIT(CALL_ADD) | BIT(CALL_REMOVE) | BIT(CALL_FAX)))
+			ch->line[i] &= BIT(CALL_HOLD) | BIT(CALL_ADDRESS) | BIT(CALL_KEYS);
+		ch->line[i] &= ~BIT(CALL_ADD); /* an answer adds nothing */
+		if (i >= offered.nmedia || !offered.media[i].port)
+			ch->line[i] = 0;
+	}
+}
+
+/** A line is held where the peer wants another direction than before, as far as our offer left it open. */
+static void answer_holds(struct call_leg *leg, struct call_change *ch, const uint8_t *want)
+{
+	unsigned i;
+
+	ch->all = 0;
+	for (i = 0; i < WIRE_SDP_MEDIA; i++) {
+		ch->line[i] &= ~BIT(CALL_HOLD);
+		if (i < CALL_STREAMS && want[i] != leg->want_dir[i])
+			ch->line[i] |= BIT(CALL_HOLD);
+		ch->all |= ch->line[i];
+	}
+}
+
+void call_decide_answer(struct call_leg *leg, enum wire_method m, const struct wire_sdp *answer, struct slice offer, struct call_change *ch,
+	struct call_verdict *v)
+{
+	*v = (struct call_verdict){ .reason = "answer" };
+	answer_asks(answer, leg, offer, ch);
+	memcpy(v->want_dir, leg->want_dir, sizeof v->want_dir);
+	call_shown_answered(answer, offer, v->want_dir);
+	answer_holds(leg, ch, v->want_dir);
+	v->purposes = ch->all;
+	actions(leg, m, answer, ch, v);
+	v->relayed &= v->purposes;
+	if (v->purposes & BIT(CALL_CODEC) && !can_consume(leg, CALL_CODEC, answer, ch))
+		v->relayed |= BIT(CALL_CODEC); /* an answer cannot be refused, and the other side would send what is not taken */
+	v->status = 0;
+	directions(leg, ch, v);
+	v->relay = v->relayed & ANYWAY || differs(leg, answer, ch, v);
+}
+
+void call_decide_offer(struct call_leg *leg, const struct wire_sdp *now, struct call_change *ch, struct call_verdict *v)
+{
+	static struct wire_sdp was, ours;
+
+	*v = (struct call_verdict){ .reason = "answer" };
+	if (leg->sdp_in.n && !wire_sdp_parse((struct slice){ leg->sdp_in.p, leg->sdp_in.n }, &was) && leg->sdp_out.n &&
+		!wire_sdp_parse((struct slice){ leg->sdp_out.p, leg->sdp_out.n }, &ours))
+		call_classify(&was, leg->was_offer, &ours, now, ch);
+	call_shown_wants(now, v->want_dir);
+	v->purposes = ch->all;
+	actions(leg, WIRE_INVITE, now, ch, v);
+	v->status = 0;
+	directions(leg, ch, v);
 }
 
 /** A value that section 4 would not send on is no change: P-Asserted-Identity under `Privacy: id` (RFC 3325). */
@@ -186,31 +234,92 @@ static bool may_cross(const char *name, const struct wire_sip *sip, const struct
 	return true;
 }
 
-bool call_identity_changed(struct call_leg *leg, const struct wire_sip *sip)
+/** Hash of the header as it stands there; 0: it does not, or would not be sent on. */
+static uint32_t identity_of(const char *name, const struct wire_sip *sip, const struct call_leg *to)
+{
+	char buf[1024];
+	struct slice v = wire_sip_header(sip, name, buf, sizeof buf);
+
+	return v.p && may_cross(name, sip, to) ? base_hash_bytes(v.p, v.n, 7) | 1u : 0;
+}
+
+bool call_identity_changed(const struct call_leg *leg, const struct wire_sip *sip)
 {
 	const struct call_midcall_conf *p = profile(leg);
 	const char *const *name = p->relay_if_changed.v;
-	bool changed = false;
-	char buf[1024];
 	size_t i;
 
 	for (i = 0; i < p->relay_if_changed.n && i < CALL_IDENTITIES; i++) {
-		struct slice v = wire_sip_header(sip, name[i], buf, sizeof buf);
-		uint32_t h = v.p ? base_hash_bytes(v.p, v.n, 7) | 1u : 0;
+		uint32_t h = identity_of(name[i], sip, call_other((struct call_leg *)(uintptr_t)leg));
 
-		if (!h || h == leg->identity[i])
-			continue; /* absent: no change */
-		leg->identity[i] = h;
-		changed = changed || may_cross(name[i], sip, call_other(leg));
+		if (h && h != leg->identity[0][i])
+			return true; /* absent: no change */
 	}
-	return changed;
+	return false;
+}
+
+void call_identity_take(struct call_leg *leg, const struct wire_sip *sip, bool shown)
+{
+	const struct call_midcall_conf *p = profile(leg);
+	const char *const *name = p->relay_if_changed.v;
+	size_t i;
+
+	for (i = 0; i < p->relay_if_changed.n && i < CALL_IDENTITIES; i++) {
+		uint32_t h = identity_of(name[i], sip, call_other(leg));
+
+		if (h)
+			leg->identity[0][i] = h;
+		if (h && shown)
+			leg->identity[1][i] = h;
+	}
+}
+
+uint32_t call_identity_hidden(const struct call_leg *leg, const struct wire_sip *sip)
+{
+	const struct call_midcall_conf *p = profile(leg);
+	const char *const *name = p->relay_if_changed.v;
+	uint32_t set = 0;
+	size_t i;
+
+	for (i = 0; i < p->relay_if_changed.n && i < CALL_IDENTITIES; i++) {
+		uint32_t h = identity_of(name[i], sip, call_other((struct call_leg *)(uintptr_t)leg));
+
+		set |= h && h != leg->identity[1][i] ? 1u << i : 0;
+	}
+	return set;
+}
+
+bool call_identity_is(const struct call_leg *leg, uint32_t set, struct slice header)
+{
+	const struct call_midcall_conf *p = profile(leg);
+	const char *const *name = p->relay_if_changed.v;
+	size_t i;
+
+	for (i = 0; i < p->relay_if_changed.n && i < CALL_IDENTITIES; i++)
+		if (set & 1u << i && slice_eq_nocase(slice_str(name[i]), header))
+			return true;
+	return false;
 }
 
 /* ---- decisions ---- */
+/** A counter for each purpose and what became of it: rows in the order of the enum, three each. */
+static void count_purposes(const struct call_verdict *v)
+{
+	unsigned p, what;
+
+	for (p = 0; p < CALL_ALL_PURPOSES; p++) {
+		if (!(v->purposes & BIT(p)))
+			continue;
+		what = v->status ? 2 : v->relayed & BIT(p) ? 1 : 0;
+		base_count((enum base_counter)(COUNTER_PURPOSE_REFRESH_CONSUME + 3 * p + what));
+	}
+}
+
 void call_decision_note(struct call_leg *leg, enum wire_method m, const struct call_verdict *v)
 {
 	struct call *c = leg->call;
 
+	count_purposes(v);
 	base_count(v->status ? COUNTER_MIDCALL_REFUSED : v->relay ? COUNTER_MIDCALL_RELAYED : COUNTER_MIDCALL_CONSUMED);
 	c->decision[c->ndecisions++ % CALL_DECISIONS] = (struct call_decision){ .at_ms = base_wall_ms(), .leg = leg == &c->leg[1], .purposes = v->purposes,
 		.relayed = v->relayed, .method = m, .status = v->status, .action = v->status ? "refuse" : v->relay ? "relay" : "consume",
@@ -238,8 +347,14 @@ struct slice call_decisions_print(const struct call *c, char *buf, size_t size)
 	unsigned i = c->ndecisions > CALL_DECISIONS ? c->ndecisions - CALL_DECISIONS : 0;
 
 	if (!c->ndecisions)
-		return (struct slice){ "", 0 };
-	text_add(&t, "[");
+		return (struct slice){ c->decided.p ? c->decided.p : "", c->decided.n };
+	/* what a former engine noted goes before, as long as there is room */
+	if (c->decided.n > 2 && !i && c->decided.n < size / 2) {
+		text_slice(&t, (struct slice){ c->decided.p, c->decided.n - 1 });
+		text_add(&t, ", ");
+	} else {
+		text_add(&t, "[");
+	}
 	for (; i < c->ndecisions; i++) {
 		print_one(&t, &c->decision[i % CALL_DECISIONS]);
 		text_add(&t, i + 1 < c->ndecisions ? ", " : "]");

@@ -154,6 +154,7 @@ static void call_destroy(void *obj)
 	free(c->to);
 	free(c->route);
 	free(c->tried);
+	call_text_clear(&c->decided);
 	call_redirect_free(c);
 	free(c->leg[0].ghost);
 	free(c->leg[1].ghost);

@@ -29,6 +29,7 @@ static void exchange_destroy(void *obj)
 	call_text_clear(&x->answer_in);
 	call_text_clear(&x->answer_out);
 	call_text_clear(&x->view);
+	call_text_clear(&x->to_view);
 }
 
 struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method)
@@ -66,6 +67,14 @@ bool call_exchange_beside(struct call_exchange *x)
 	c->nothers++;
 	list_add_tail(&c->others, &x->node);
 	return true;
+}
+
+void call_exchange_front(struct call_exchange *x)
+{
+	list_del(&x->node);
+	x->call->nothers -= x->beside;
+	x->beside = false;
+	x->call->x = x;
 }
 
 int call_exchange_make(struct call_exchange *x, struct call_leg *to, struct slice body, bool answer, struct call_text *out)
@@ -106,21 +115,41 @@ int call_exchange_commit(struct call_exchange *x)
 	return err;
 }
 
+int call_exchange_secure(struct call_exchange *x, struct call_leg *from, struct slice answer)
+{
+	struct call_exchange *other = x->call->x;
+	int status;
+
+	x->call->x = x;
+	status = call_sdp_secure(from, answer, true);
+	x->call->x = other;
+	return status;
+}
+
 /** Of what stands beside the offer/answer in progress. */
+static int busy_with(const struct call_exchange *x, const struct call_leg *leg)
+{
+	if (x->consumed)
+		return x->from != leg || x->method != WIRE_INVITE ? 0 : x->state == CALL_X_ACK ? 491 : 1;
+	if (x->to == leg && x->offers)
+		return 491; /* ours is pending */
+	if (x->from == leg && x->offers && x->srv)
+		return 500; /* its own is unanswered */
+	return x->to == leg && !x->srv ? 1 : 0; /* an UPDATE of ours without SDP */
+}
+
 static int busy_beside(const struct call_leg *leg)
 {
 	const struct call *c = leg->call;
-	const struct call_exchange *x;
 	const struct list_node *n;
+	int busy = 0;
 
-	for (n = c->others.next; n != &c->others; n = n->next) {
-		x = container_of(n, struct call_exchange, node);
-		if (x->consumed && x->from == leg && x->method == WIRE_INVITE)
-			return x->state == CALL_X_ACK ? 491 : 1;
-		if (!x->consumed && !x->srv && x->to == leg)
-			return 1; /* an UPDATE of ours without SDP */
+	for (n = c->others.next; n != &c->others && busy < 400; n = n->next) {
+		int one = busy_with(container_of(n, struct call_exchange, node), leg);
+
+		busy = one ? one : busy;
 	}
-	return 0;
+	return busy;
 }
 
 int call_exchange_busy(const struct call_leg *leg)
@@ -135,6 +164,19 @@ int call_exchange_busy(const struct call_leg *leg)
 	return busy_beside(leg);
 }
 
+/** What goes with a status of its own. */
+static void refuse_extra(const struct call_exchange *x, struct sipua_msg *msg, int status, const struct wire_sip *resp)
+{
+	if (status == 405 || status == 501)
+		call_headers_ours(msg, x->from);
+	if (status == 415)
+		sipua_msg_add(msg, "Accept", SLICE("application/sdp"));
+	if (resp && status == 422)
+		call_timer_carry_min(msg, resp);
+	if (!resp && (status == 503 || (status == 500 && !x->initial)))
+		sipua_msg_add(msg, "Retry-After", SLICE("5"));
+}
+
 void call_exchange_refuse(struct call_exchange *x, int status, const char *phrase, const struct wire_sip *resp)
 {
 	struct sipua_msg *msg;
@@ -147,14 +189,7 @@ void call_exchange_refuse(struct call_exchange *x, int status, const char *phras
 	}
 	if (resp && (call_headers_cross(msg, resp, x->from) || call_body_put(msg, resp, (struct slice){ NULL, 0 }, x->from)))
 		base_count(COUNTER_HEADER_CUT);
-	if (status == 405 || status == 501)
-		call_headers_ours(msg, x->from);
-	if (status == 415)
-		sipua_msg_add(msg, "Accept", SLICE("application/sdp"));
-	if (!resp && status == 503)
-		sipua_msg_add(msg, "Retry-After", SLICE("5"));
-	if (!resp && status == 500 && !x->initial)
-		sipua_msg_add(msg, "Retry-After", SLICE("5"));
+	refuse_extra(x, msg, status, resp);
 	sipua_srv_send(x->srv, msg);
 }
 

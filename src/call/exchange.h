@@ -3,20 +3,62 @@
 #ifndef CALL_EXCHANGE_H
 #define CALL_EXCHANGE_H
 
+#include "call/policy.h"
 #include "postern/base.h"
+#include "postern/call.h"
+#include "postern/loop.h"
 #include "postern/wire.h"
 
 struct call_engine;
-struct call_exchange;
 struct call_leg;
 struct call;
 struct call_reliable;
 struct peer_dest;
 struct peer_trunk;
 struct sipua_in;
-struct call_text;
 struct sipua_msg;
 struct sipua_srv;
+struct sipua_cli;
+
+/** A description that was sent or received: text of our own, with its media refs beside. */
+struct call_text { char *p; size_t n; };
+
+/** A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call; others beside it. */
+enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };
+struct call_exchange {
+	struct call *call;
+	struct call_leg *from, *to;
+	struct sipua_srv *srv;         /* request of `from`, NULL once done with */
+	struct sipua_cli *cli;         /* ours to `to` */
+	enum wire_method method;       /* as it came */
+	bool initial;                  /* the INVITE that made the call */
+	bool as_invite;                /* an UPDATE that goes on as re-INVITE */
+	bool has_offer;                /* the request carries the offer */
+	bool local_answer;             /* UPDATE without SDP as re-INVITE: the answer stays on `to` */
+	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
+	bool canceled;
+	bool consumed;                 /* answered here: `to` knows nothing of it */
+	bool beside;                   /* in call->others, and counted */
+	bool offers;                   /* with offer/answer on `to`; beside the INVITE that makes the call an UPDATE alone is */
+	bool changed, srv_changed;     /* a reliable 1xx has made the answer effective on `to`; on `from` too */
+	unsigned relayed;              /* purposes that enter what `to` is shown */
+	unsigned line[WIRE_SDP_MEDIA]; /* the same by m-line */
+	struct call_text view;         /* `from` as `to` is shown it with this */
+	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of `from`, once it is done */
+	struct call_text to_view;      /* `to` as `from` is shown it by its answer */
+	uint8_t to_want[CALL_STREAMS], to_shown[CALL_STREAMS];
+	uint32_t identity_before[CALL_IDENTITIES], identity_was[CALL_IDENTITIES]; /* of `from`: as shown, as last seen */
+	enum call_own own;             /* srv NULL: the request of ours that it is */
+	enum call_xstate state;
+	struct call_text offer_in, offer_out, answer_in, answer_out; /* in: from a peer; out: ours */
+	struct loop_timer timer;       /* 20 s of an UPDATE as re-INVITE; a newcomer waits (replace.c) */
+	const struct peer_trunk *trunk;/* of a newcomer */
+	unsigned waited;
+	struct loop_timer silent;      /* then the request goes through another target, once */
+	bool elsewhere;                /* it did */
+	struct list_node node;         /* in call->others */
+	struct call_reliable *reliable;/* of an INVITE, or NULL */
+};
 
 /* relay.c */
 /** A request inside a dialog without offer or answer: to the other leg, or refused. srv is consumed. */
@@ -67,6 +109,10 @@ void call_exchange_free(struct call_exchange *x);
 /** Put it among call->others; false: there are too many, the request is to be refused. */
 bool call_exchange_beside(struct call_exchange *x);
 #define CALL_OTHERS_MAX 16
+/** From there to call->x. */
+void call_exchange_front(struct call_exchange *x);
+/** The same for call_sdp_secure of an answer. */
+int call_exchange_secure(struct call_exchange *x, struct call_leg *from, struct slice answer);
 /** call_sdp_make for a leg of an exchange that need not be the call's x. 0 or a status. */
 int call_exchange_make(struct call_exchange *x, struct call_leg *to, struct slice body, bool answer, struct call_text *out);
 /** ACK (sip NULL: it never came) of the 2xx to an INVITE that went to the other leg: the answer in it goes on in ours. In struct sipua_srv_ops. */

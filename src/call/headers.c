@@ -266,17 +266,30 @@ static bool may_show(enum rule rule, const struct wire_sip *sip, const struct ca
 	return rule != HIDE_TRUST || to->trunk->conf->trusted || !privacy_id(sip);
 }
 
+/** Headers of the other leg's relay_if_changed that its profile keeps from this one. */
+static uint32_t hidden_from(const struct call_leg *to, const struct wire_sip *sip)
+{
+	enum wire_method m = wire_sip_method(sip);
+
+	if (to->call->apart || to->call->state != CALL_UP || (m != WIRE_INVITE && m != WIRE_UPDATE))
+		return 0;
+	return call_identity_hidden(call_other((struct call_leg *)(uintptr_t)to), sip);
+}
+
 int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to)
 {
 	struct wire_headers it;
 	struct wire_header h;
 	struct slice host = call_headers_host(to);
+	uint32_t hidden = hidden_from(to, sip);
 	int err = 0;
 
 	wire_sip_headers(sip, &it);
 	while (!err && wire_headers_next(&it, &h)) {
 		const struct row *row = row_of(h.name);
 
+		if (hidden && call_identity_is(call_other((struct call_leg *)(uintptr_t)to), hidden, h.name))
+			continue;
 		if (row->rule == CARRY)
 			err = sipua_msg_carry(msg, &h);
 		else if (row->rule != DROP && row->rule != BODY && h.value.p && may_show(row->rule, sip, to))

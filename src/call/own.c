@@ -5,8 +5,6 @@
  */
 #include "call/b2b.h"
 
-static struct wire_sdp answer;
-
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
 static void own_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip);
@@ -15,14 +13,16 @@ static const struct sipua_cli_ops own_ops = { .response = own_response };
 /** What is to be sent: the last SDP as it was, or the other peer as it is to be shown. 0 or a status. */
 static int own_offer(struct call_exchange *x, bool update)
 {
-	struct call_leg *other = x->from;
-	struct slice text = text_of(&x->to->sdp_out);
-	int status = 0;
+	struct slice text;
+	int status;
 
+	if (update)
+		return 0;
+	if (x->own == CALL_OWN_SHOW && call_text_set(&x->view, text_of(&x->from->goal)))
+		return 500;
 	if (x->own == CALL_OWN_SHOW)
-		status = call_sdp_make(x->to, text_of(&other->goal), false, &text);
-	else if (update)
-		text.n = 0;
+		return call_exchange_make(x, x->to, text_of(&x->view), false, &x->offer_out);
+	status = call_sdp_again(x->to, &text);
 	return status ? status : call_text_set(&x->offer_out, text) ? 500 : 0;
 }
 
@@ -52,7 +52,7 @@ static int own_send(struct call_exchange *x, bool update)
 /** The first that waits. */
 static void own_start(struct call_leg *leg)
 {
-	enum call_own what = leg->todo & 1u << CALL_OWN_SHOW ? CALL_OWN_SHOW : CALL_OWN_REFRESH;
+	enum call_own what = leg->todo & 1u << CALL_OWN_UNDO ? CALL_OWN_UNDO : leg->todo & 1u << CALL_OWN_SHOW ? CALL_OWN_SHOW : CALL_OWN_REFRESH;
 	bool update = what == CALL_OWN_REFRESH && !call_timer_by_invite(leg);
 	struct call_exchange *x = call_exchange_new(call_other(leg), leg, NULL, update ? WIRE_UPDATE : WIRE_INVITE);
 
@@ -61,10 +61,9 @@ static void own_start(struct call_leg *leg)
 		return;
 	x->own = what;
 	x->local_answer = true;
-	if (update)
-		call_exchange_beside(x);
-	else
-		leg->call->x = x;
+	x->offers = !update;
+	memcpy(x->shown_dir, x->from->goal_dir, sizeof x->shown_dir);
+	call_exchange_beside(x);
 	if (own_offer(x, update) || own_send(x, update)) {
 		base_count(COUNTER_MIDCALL_OWN_FAILED);
 		call_exchange_free(x);
@@ -79,7 +78,7 @@ static void on_todo(void *arg)
 {
 	struct call_leg *leg = arg;
 
-	if (!leg->todo || leg->call->state != CALL_UP || !leg->dialog || call_exchange_busy(leg))
+	if (!leg->todo || leg->call->state != CALL_UP || !leg->dialog || call_exchange_busy(leg) || (leg->call->x && leg->call->x->initial))
 		return; /* the exchange that is in the way calls again when it is done */
 	own_start(leg);
 }
@@ -102,10 +101,42 @@ void call_own_stop(struct call_leg *leg)
 	loop_timer_stop(&leg->todo_timer);
 }
 
+unsigned call_own_open(const struct call_leg *leg)
+{
+	const struct list_node *n;
+	unsigned set = leg->todo;
+
+	for (n = leg->call->others.next; n != &leg->call->others; n = n->next) {
+		const struct call_exchange *x = container_of(n, struct call_exchange, node);
+
+		if (x->to == leg && !x->srv && x->cli)
+			set |= 1u << x->own;
+	}
+	return set;
+}
+
+void call_own_shown(struct call_leg *leg)
+{
+	call_other(leg)->todo &= ~(1u << CALL_OWN_SHOW);
+	call_text_clear(&leg->goal);
+}
+
+/** The peer was shown it: unless the other wants something else again by now, that was all. */
+static void shown(struct call_exchange *x)
+{
+	struct call_leg *other = x->from;
+
+	if (!call_text_set(&other->view, text_of(&x->view)))
+		memcpy(other->shown_dir, x->shown_dir, sizeof other->shown_dir);
+	if (!(x->to->todo & 1u << CALL_OWN_SHOW))
+		call_text_clear(&other->goal);
+}
+
 /** The peer has what the other one wants. */
 static void own_done(struct call_exchange *x, const struct wire_sip *sip)
 {
-	struct call_leg *leg = x->to, *other = x->from;
+	struct call_leg *leg = x->to;
+	struct slice body = call_body_is_sdp(sip) ? call_body_sdp(sip) : text_of(&x->answer_in);
 
 	leg->tries = 0;
 	leg->timer.small = 0;
@@ -113,16 +144,12 @@ static void own_done(struct call_exchange *x, const struct wire_sip *sip)
 	sipua_dialog_refresh_target(leg->dialog, sip);
 	call_timer_accepted(leg, sip);
 	base_count_n(COUNTER_TIMER_REFRESHED, x->own == CALL_OWN_REFRESH);
-	if (x->offer_out.n && call_body_is_sdp(sip) && !wire_sdp_parse(call_body_sdp(sip), &answer)) {
-		call_decide_answer(leg, WIRE_INVITE, &answer, text_of(&x->offer_out));
-		if (!call_text_set(&leg->sdp_in, call_body_sdp(sip)) && !call_text_set(&leg->sdp_out, text_of(&x->offer_out)))
-			leg->was_offer = false;
-		if (x->own == CALL_OWN_SHOW && !call_text_set(&other->view, text_of(&other->goal))) {
-			memcpy(other->shown_dir, other->goal_dir, sizeof other->shown_dir);
-			call_shown_all(leg);
-		}
-		call_media_apply(x->call);
-	}
+	if (x->own == CALL_OWN_SHOW)
+		shown(x);
+	if (!x->offer_out.n || !body.n)
+		return;
+	if (call_exchange_secure(x, leg, body) || call_answered_here(leg, WIRE_INVITE, body, text_of(&x->offer_out)))
+		base_count(COUNTER_MIDCALL_OWN_FAILED);
 }
 
 /** Role-based: the owner of the Call-ID waits longer (RFC 3261 section 14.1). */
@@ -150,10 +177,24 @@ static void own_failed(struct call_leg *leg, enum call_own what, bool update, in
 		return;
 	}
 	base_count(COUNTER_MIDCALL_OWN_FAILED);
-	if (what == CALL_OWN_SHOW)
+	if (what == CALL_OWN_SHOW) {
 		call_decision_note(leg, WIRE_INVITE, &v);
+		call_text_clear(&call_other(leg)->goal); /* both sessions stay as they are */
+	}
 	if (what == CALL_OWN_REFRESH || status == 481 || (!sip && status == 408))
 		call_timer_failed(leg, status, sip);
+}
+
+/** A reliable one is acknowledged; its answer counts where the 2xx has none. */
+static void own_provisional(struct call_exchange *x, const struct wire_sip *sip)
+{
+	bool offer;
+
+	if (x->method != WIRE_INVITE || !sip || wire_sip_status(sip) == 100 || !call_reliable_heard(x, sip, &offer))
+		return;
+	call_leg_allow(x->to, sip);
+	if (call_body_is_sdp(sip) && call_text_set(&x->answer_in, call_body_sdp(sip)))
+		base_count(COUNTER_MIDCALL_OWN_FAILED);
 }
 
 static void own_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
@@ -164,8 +205,10 @@ static void own_response(void *arg, struct sipua_cli *cli, int status, const str
 	enum call_own what = x->own;
 	bool update = x->method == WIRE_UPDATE;
 
-	if (status < 200)
+	if (status < 200) {
+		own_provisional(x, sip);
 		return;
+	}
 	if (status < 300 && sip) {
 		if (!update)
 			sipua_cli_ack(cli, NULL);

@@ -58,6 +58,9 @@ static int secrets_put(struct call *c)
 	return err ? err : call_store_put(c->eng->secrets, c->secret_slot, &r);
 }
 
+#define TIMER_UNAWARE 1u
+#define TIMER_THROUGH 2u
+
 /** Mid-call state: what is wanted, what was shown, who refreshes. */
 static void policy_print(const struct call_leg *l, struct call_record_leg *r)
 {
@@ -65,10 +68,14 @@ static void policy_print(const struct call_leg *l, struct call_record_leg *r)
 
 	r->view = text_of(&l->view);
 	r->identity = (struct slice){ (const char *)l->identity, sizeof l->identity };
-	r->offer_state = (uint8_t)(l->was_offer | l->replaces << 2);
+	r->goal = text_of(&l->goal);
+	r->offer_state = (uint8_t)(l->was_offer | l->replaces << 2 | call_own_open(l) << 4);
 	for (i = 0; i < CALL_STREAMS; i++)
 		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
+	for (i = 0; i < CALL_STREAMS; i++)
+		r->goal_dirs |= (uint32_t)(l->goal_dir[i] & 3) << (2 * i);
 	r->timer_role = (uint8_t)l->timer.role;
+	r->timer_flags = (uint8_t)((l->timer.unaware ? TIMER_UNAWARE : 0) | (l->timer.through ? TIMER_THROUGH : 0));
 	r->timer_s = l->timer.s;
 	r->timer_deadline_ms = l->timer.deadline_ms;
 }
@@ -81,15 +88,19 @@ static int policy_restore(struct call_leg *l, const struct call_record_leg *r)
 		memcpy(l->identity, r->identity.p, sizeof l->identity);
 	l->was_offer = r->offer_state & 1;
 	l->replaces = r->offer_state >> 2 & 3;
+	l->todo = r->offer_state >> 4 & (1u << CALL_OWN_UNDO | 1u << CALL_OWN_SHOW);
 	for (i = 0; i < CALL_STREAMS; i++) {
 		l->want_dir[i] = r->dirs >> (2 * i) & 3;
 		l->shown_dir[i] = r->dirs >> (2 * i + 16) & 3;
+		l->goal_dir[i] = r->goal_dirs >> (2 * i) & 3;
 	}
 	l->answered_once = true;
 	l->timer.role = r->timer_role <= CALL_TIMER_PEER ? (enum call_timer_role)r->timer_role : CALL_TIMER_NONE;
+	l->timer.unaware = r->timer_flags & TIMER_UNAWARE;
+	l->timer.through = r->timer_flags & TIMER_THROUGH;
 	l->timer.s = r->timer_s;
 	l->timer.deadline_ms = r->timer_deadline_ms;
-	return call_text_set(&l->view, r->view);
+	return call_text_set(&l->view, r->view) || call_text_set(&l->goal, r->goal) ? ERR_FULL : 0;
 }
 
 static void leg_print(const struct call_leg *l, struct call_record_leg *r)
@@ -137,7 +148,7 @@ int call_persist(struct call *c)
 {
 	struct call_record r = { .serial = c->serial, .state = (uint8_t)c->state, .from = slice_str(c->from), .to = slice_str(c->to),
 		.route = slice_str(c->route), .start_ms = c->start_ms, .ringing_ms = c->ringing_ms, .answer_ms = c->answer_ms };
-	char decisions[CALL_DECISIONS * 256], notes[CALL_NOTES_BYTES];
+	static char decisions[2 * CALL_DECISIONS * 256], notes[CALL_NOTES_BYTES];
 	unsigned i;
 	int err = 0;
 
@@ -366,6 +377,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	c->from = base_dup(r->from);
 	c->to = base_dup(r->to);
 	c->route = base_dup(r->route);
+	if (call_text_set(&c->decided, r->decisions))
+		base_log_limited(BASE_WARN, 1, "call", "decisions are forgotten call=%s", c->id);
 	err = legs_restore(c, r);
 	call_notes_restore(c, r->vars);
 	c->leg[0].over = r->over & 1;
@@ -377,6 +390,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	if (r->state == CALL_UP && !err) {
 		call_timer_restore(&c->leg[0]);
 		call_timer_restore(&c->leg[1]);
+		call_own_kick(&c->leg[0], 0);
+		call_own_kick(&c->leg[1], 0);
 		call_media_apply(c); /* a wish may have died with the former engine; saying it again changes nothing */
 		return 0;
 	}

@@ -12,6 +12,7 @@
 #include "postern/loop.h"
 
 struct call;
+struct call_exchange;
 struct call_leg;
 struct peer_set;
 struct peer_trunk;
@@ -27,11 +28,13 @@ struct call_timer {
 	uint32_t s, min_se;            /* interval; the least that the peer's 422 asked for */
 	unsigned small;                /* 422s to requests of ours */
 	bool none;                     /* no interval pleased the peer: INVITE without one */
+	bool unaware;                  /* the peer knows no timers: its 2xx name none, and we refresh all the same */
+	bool through;                  /* mode relay: the peers refresh each other, we look on */
 	int64_t deadline_ms;           /* wall clock: no refresh until then ends the call */
 	struct loop_timer t;
 };
 /** Requests of our own on a leg, in the order in which they go out. */
-enum call_own { CALL_OWN_SHOW /* what the other peer wants now */, CALL_OWN_REFRESH, CALL_OWNS };
+enum call_own { CALL_OWN_UNDO /* what the peer was last agreed */, CALL_OWN_SHOW /* what the other peer wants now */, CALL_OWN_REFRESH, CALL_OWNS };
 
 /** What became of a request inside the dialog, for whoever asks why. */
 #define CALL_DECISIONS 16
@@ -46,10 +49,30 @@ void call_own_add(struct call_leg *leg, enum call_own what);
 
 /* own.c: what waits in `todo` */
 void call_own_stop(struct call_leg *leg);
+/** Those that wait and those that are not answered yet, 1 << enum call_own. */
+unsigned call_own_open(const struct call_leg *leg);
+/** The other leg was shown all that this one wants: a request of ours that waits for that is not needed. */
+void call_own_shown(struct call_leg *leg);
+
+struct call_verdict;
+/* forward.c */
+/** Carry a request to the other leg. now: its SDP, NULL: none; ch: what that changes. srv is consumed. */
+void call_forward(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const struct call_verdict *v, const struct wire_sdp *now,
+	const struct call_change *ch);
+
+/* answered.c: 0 or a SIP status */
+/** answer_in of x->to becomes answer_out for x->from; to_view, to_want and to_shown are what the commit makes the leg's. */
+int call_answered_carry(struct call_exchange *x);
+/** The offer in the answer to an offerless request: offer_in becomes offer_out. */
+int call_answered_offer(struct call_exchange *x);
+/** The answer in its ACK, answer_in of x->from, becomes answer_out for x->to. */
+int call_answered_ack(struct call_exchange *x);
+/** An answer to an offer of ours that nobody waits for: taken, and shown to the other leg by a request of ours where the profile says so. */
+int call_answered_here(struct call_leg *leg, enum wire_method m, struct slice answer, struct slice offer);
 
 /* consume.c */
 /** Answer an offer, an offerless re-INVITE or an UPDATE without SDP here. srv is consumed. */
-void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const uint8_t *want);
+void call_consume(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m, const struct call_verdict *v);
 
 /* decide.c */
 struct call_verdict {
@@ -60,15 +83,24 @@ struct call_verdict {
 	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* of the requester, once it is done */
 };
 /**
- * What becomes of a change: profile of the leg, shield of the other, storm guard, early dialog (design.md section 6).
+ * What becomes of a change: profile of the leg, shield of the other, storm guard (design.md section 6).
  * @param now    [in] the peer's new SDP, NULL: none
- * @param answer [in] it is an answer: only what our offer left open counts
  */
-void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, bool answer, struct call_change *ch, struct call_verdict *ret);
-/** What an answer of this leg's peer changes of the directions that it shows. */
-void call_decide_answer(struct call_leg *leg, enum wire_method m, const struct wire_sdp *answer, struct slice offer);
-/** Is a header of relay_if_changed another than before? Takes down what stands there now. */
-bool call_identity_changed(struct call_leg *leg, const struct wire_sip *sip);
+void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp *now, struct call_change *ch, struct call_verdict *ret);
+/** The same of an answer of the peer to our offer: what it asks for beside that. ret_ch: that; nothing: no purposes. Never a status. */
+void call_decide_answer(struct call_leg *leg, enum wire_method m, const struct wire_sdp *answer, struct slice offer, struct call_change *ret_ch,
+	struct call_verdict *ret);
+/** The same of an offer in a response. */
+void call_decide_offer(struct call_leg *leg, const struct wire_sdp *now, struct call_change *ret_ch, struct call_verdict *ret);
+/** Does the leg's profile relay this, and the other leg let it? */
+bool call_decide_relays(const struct call_leg *leg, enum wire_method m, enum call_purpose what);
+/** Is a header of relay_if_changed another than before? */
+bool call_identity_changed(const struct call_leg *leg, const struct wire_sip *sip);
+/** They are seen now; shown: by the other leg too. */
+void call_identity_take(struct call_leg *leg, const struct wire_sip *sip, bool shown);
+/** Those of this message that the other leg must not see, a bit each; and is this header one of them? */
+uint32_t call_identity_hidden(const struct call_leg *leg, const struct wire_sip *sip);
+bool call_identity_is(const struct call_leg *leg, uint32_t set, struct slice header);
 void call_decision_note(struct call_leg *leg, enum wire_method m, const struct call_verdict *v);
 /** Decisions as JSON array, for the record. */
 struct slice call_decisions_print(const struct call *c, char *buf, size_t size);
@@ -109,6 +141,14 @@ int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct w
 bool call_timer_again(struct call_leg *to, const struct wire_sip *response);
 /** Into a request of ours inside the dialog that refreshes it. */
 int call_timer_request(struct call_leg *to, struct sipua_msg *msg);
+/** The same into one that follows a request of the other leg. */
+int call_timer_forward(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from);
+/** Do both legs pass the timer through (mode relay)? */
+bool call_timer_relayed(const struct call *c);
+/** And does this request refresh it? */
+bool call_timer_passes(const struct wire_sip *request, const struct call_leg *leg);
+/** Min-SE of a 422 that is passed on. */
+void call_timer_carry_min(struct sipua_msg *msg, const struct wire_sip *response);
 /** Into our 2xx to that request; the timer starts with it. */
 int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *request);
 /** The peer's 2xx to an INVITE or UPDATE of ours. */

@@ -54,7 +54,7 @@ static void get_addr(struct reader *r, union base_addr *a)
 static void put_leg(struct writer *w, const struct call_record_leg *l)
 {
 	const struct slice text[] = { l->trunk, l->realm, l->call_id, l->local, l->remote, l->target, l->routes, l->sdp_in, l->sdp_out, l->tls_name, l->tls,
-		l->view, l->identity, l->our_allow, l->sdp_sent };
+		l->view, l->identity, l->our_allow, l->sdp_sent, l->goal };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -72,8 +72,9 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 	wr_u8(w, l->uas);
 	put_addr(w, &l->source);
 	wr_u8(w, l->offer_state);
-	wr_u8(w, l->hold);
+	wr_u8(w, l->timer_flags);
 	wr_u32(w, l->dirs);
+	wr_u32(w, l->goal_dirs);
 	wr_u8(w, l->timer_role);
 	wr_u32(w, l->timer_s);
 	wr_u64(w, (uint64_t)l->timer_deadline_ms);
@@ -91,7 +92,7 @@ static void put_leg(struct writer *w, const struct call_record_leg *l)
 static void get_leg(struct reader *r, struct call_record_leg *l)
 {
 	struct slice *const text[] = { &l->trunk, &l->realm, &l->call_id, &l->local, &l->remote, &l->target, &l->routes, &l->sdp_in, &l->sdp_out, &l->tls_name, &l->tls,
-		&l->view, &l->identity, &l->our_allow, &l->sdp_sent };
+		&l->view, &l->identity, &l->our_allow, &l->sdp_sent, &l->goal };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(text); i++)
@@ -109,8 +110,9 @@ static void get_leg(struct reader *r, struct call_record_leg *l)
 	l->uas = rd_u8(r);
 	get_addr(r, &l->source);
 	l->offer_state = rd_u8(r);
-	l->hold = rd_u8(r);
+	l->timer_flags = rd_u8(r);
 	l->dirs = rd_u32(r);
+	l->goal_dirs = rd_u32(r);
 	l->timer_role = rd_u8(r);
 	l->timer_s = rd_u32(r);
 	l->timer_deadline_ms = (int64_t)rd_u64(r);

@@ -12,7 +12,7 @@ static const char *const refresher_names[] = { "auto", "local", "peer", NULL };
 
 static const struct conf_row timer_rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = AT(id), .flags = CONF_REQUIRED, .doc = "Name of the profile." },
-	{ .key = "mode", .type = CONF_ENUM, .at = AT(mode), .flags = CONF_LATER, .def = "\"local\"", .names = mode_names, .now = "[\"off\"]",
+	{ .key = "mode", .type = CONF_ENUM, .at = AT(mode), .def = "\"local\"", .names = mode_names,
 	  .doc = "`local` ends the timer on the leg, `off` has none, `relay` passes it through where both legs say so (RFC 4028)." },
 	{ .key = "expires", .type = CONF_INT, .at = AT(expires), .def = "1800", .min = 90, .max = 86400, .unit = "s",
 	  .doc = "Session-Expires that is asked for; a longer one is lowered to it." },
@@ -92,6 +92,9 @@ static const struct conf_row midcall_rows[] = {
 	{ .key = "update", .type = CONF_OBJECT, .sub = update_rows, .doc = "Likewise of an UPDATE." },
 	{ .key = "shield", .type = CONF_BOOL, .at = AT(shield), .def = "false",
 	  .doc = "Protect the leg: what `consume-all` consumes is not relayed to it, the rest is refused with 488." },
+	{ .key = "storm_requests", .type = CONF_INT, .at = AT(storm_requests), .def = "10", .min = 0, .max = 100000,
+	  .doc = "More re-INVITEs and UPDATEs of a peer than this without a change of media, in storm_seconds, are answered here whatever the profile says; 0: no limit." },
+	{ .key = "storm_seconds", .type = CONF_INT, .at = AT(storm_seconds), .def = "10", .min = 1, .max = 3600, .unit = "s", .doc = "Time for storm_requests." },
 	{ .key = "relay_if_changed", .type = CONF_LIST, .elem = CONF_TOKEN, .at = AT(relay_if_changed), .flags = CONF_UNIQUE, .most = 32,
 	  .def = "[\"P-Asserted-Identity\", \"Remote-Party-ID\"]", .doc = "Headers whose change makes a request one of identity." },
 	{ .key = NULL }

@@ -247,6 +247,42 @@ static int place_around(struct call_leg *to, const struct wire_sdp *s, unsigned 
 	return 0;
 }
 
+int call_sdp_family(const struct call_leg *from, struct slice body)
+{
+	const struct wire_sdp *s = &parsed[0];
+	unsigned i;
+
+	if (wire_sdp_parse(body, &parsed[0]))
+		return 400;
+	for (i = 0; i < s->nmedia && !call_sdp_around(from->call); i++)
+		if (stream_used(&s->media[i], i) && s->media[i].conn.n && !realm_has(from, s->media[i].conn6 ? AF_INET6 : AF_INET))
+			return 488;
+	return 0;
+}
+
+int call_sdp_again(struct call_leg *l, struct slice *ret)
+{
+	struct slice text = text_of(&l->sdp_out);
+	uint64_t mark = call_sdp_mark(text), version;
+	struct text t = text_on(printed, sizeof printed);
+	const char *end = text.p + text.n;
+
+	if (wire_sdp_parse(text, &parsed[0]) || slice_u64(parsed[0].o_version, UINT64_MAX, &version))
+		return 500;
+	if (mark != l->shown) {
+		l->o_version++;
+		l->shown = mark;
+	}
+	*ret = text;
+	if (version == l->o_version)
+		return 0;
+	text_slice(&t, (struct slice){ text.p, (size_t)(parsed[0].o_version.p - text.p) });
+	text_add(&t, "%llu", (unsigned long long)l->o_version);
+	text_slice(&t, (struct slice){ parsed[0].o_version.p + parsed[0].o_version.n, (size_t)(end - parsed[0].o_version.p) - parsed[0].o_version.n });
+	*ret = text_get(&t);
+	return t.cut ? 500 : 0;
+}
+
 /** Our address and port on line i. 0 or a status. */
 static int place_make(struct call_leg *to, const struct wire_sdp *s, unsigned i, bool answer, const struct wire_sdp *peer, struct wire_sdp_place *p,
 	char host[static HOST_MAX])

@@ -39,7 +39,6 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	a->transport = (uint8_t)path->transport;
 	a->source = path->source;
 	call_leg_allow(a, sip);
-	call_identity_changed(a, sip);
 	wire_sip_from(sip, &from);
 	wire_sip_ruri(sip, &to);
 	shown_user(&from.uri, &f);
@@ -224,6 +223,7 @@ int call_setup_invite(struct call_exchange *x)
 	peer_target_dest(c->eng->plane, x->to->trunk, target, name, &dest);
 	if (dialogs_new(c, x->srv, &adr, &dest))
 		return 500;
+	call_identity_take(x->from, sip, true);
 	if (call_persist(c))
 		return 503;
 	return invite_send(x, sip, &adr, &dest) ? -1 : 0;

@@ -8,7 +8,7 @@
 
 /* the engine is one thread: built text lives here until the next one */
 static char built[WIRE_SDP_BYTES + 4096];
-static struct wire_sdp doc_view, doc_base, doc_alt;
+static struct wire_sdp doc_view, doc_base, doc_alt, doc_own;
 static bool around;                      /* media goes past us: addresses and keys cross as they are */
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
@@ -28,22 +28,37 @@ struct line {                            /* how one m-line is put together */
 	const struct wire_sdp *codecs, *rest; /* where its formats, and all else come from */
 	const struct wire_sdp *only[2];      /* formats that these lack are left out; NULL: none is */
 	const struct wire_sdp *first;        /* formats of this one come first */
+	const struct wire_sdp *numbers;      /* payload types are of this one; NULL: of codecs */
+	const struct wire_sdp *agreed_under; /* with numbers: a format that this one lists under another number keeps the one that it has */
 	int dir;
 };
+
+/** Payload type under which a format is said: as `numbers` has it. Empty: it means another format there. */
+static struct slice number_of(const struct line *l, unsigned i, struct slice f)
+{
+	struct slice n;
+
+	if (!l->numbers || i >= l->numbers->nmedia || !l->numbers->media[i].port)
+		return f;
+	if (l->agreed_under && (i >= l->agreed_under->nmedia || !call_format_same(l->codecs, i, l->agreed_under, i, f)))
+		return f;
+	n = call_format_find(l->codecs, i, f, l->numbers, i);
+	return n.n || call_format_listed(&l->numbers->media[i], f) ? n : f;
+}
 
 static bool format_kept(const struct line *l, unsigned i, struct slice f)
 {
 	unsigned k;
 
 	for (k = 0; k < 2; k++)
-		if (l->only[k] && !call_format_same(l->codecs, i, l->only[k], i, f))
+		if (l->only[k] && (i >= l->only[k]->nmedia || !call_format_find(l->codecs, i, f, l->only[k], i).n))
 			return false;
-	return true;
+	return number_of(l, i, f).n != 0;
 }
 
 static bool format_first(const struct line *l, unsigned i, struct slice f)
 {
-	return l->first && i < l->first->nmedia && call_format_listed(&l->first->media[i], f);
+	return l->first && i < l->first->nmedia && call_format_find(l->codecs, i, f, l->first, i).n;
 }
 
 static unsigned put_formats(struct text *t, const struct line *l, unsigned i)
@@ -57,7 +72,7 @@ static unsigned put_formats(struct text *t, const struct line *l, unsigned i)
 			if (!format_kept(l, i, f) || format_first(l, i, f) != (pass == 0))
 				continue;
 			text_add(t, " ");
-			text_slice(t, f);
+			text_slice(t, number_of(l, i, f));
 			n++;
 		}
 	}
@@ -71,6 +86,18 @@ static void put_line(struct text *t, const struct wire_sdp_line *l)
 	text_add(t, "\r\n");
 }
 
+/** An attribute of a format, under the number that this has in what is built. */
+static void put_numbered(struct text *t, const struct wire_sdp_line *l, struct slice format, struct slice number)
+{
+	const char *end = l->value.p + l->value.n, *behind = format.p + format.n;
+
+	text_add(t, "%c=", l->type);
+	text_slice(t, (struct slice){ l->value.p, (size_t)(format.p - l->value.p) });
+	text_slice(t, number);
+	text_slice(t, (struct slice){ behind, (size_t)(end - behind) });
+	text_add(t, "\r\n");
+}
+
 /** Attributes of a block: those of the codecs, the others, or both; never a direction, or what does not cross. */
 static void put_attrs(struct text *t, const struct line *l, const struct wire_sdp *s, unsigned i, bool codec, bool other)
 {
@@ -79,7 +106,7 @@ static void put_attrs(struct text *t, const struct line *l, const struct wire_sd
 
 	for (k = m->first; k < (unsigned)m->first + m->nlines; k++) {
 		const struct wire_sdp_line *one = &s->line[k];
-		struct slice name, value, format;
+		struct slice name, value, format = { NULL, 0 };
 		bool is_codec = false;
 
 		if (one->type == 'c' || (one->type == 'a' && wire_sdp_dir_of(one->value) >= 0))
@@ -93,7 +120,11 @@ static void put_attrs(struct text *t, const struct line *l, const struct wire_sd
 			if (format.n && !format_kept(l, i, format))
 				continue;
 		}
-		if (is_codec ? codec : other)
+		if (!(is_codec ? codec : other))
+			continue;
+		if (format.n)
+			put_numbered(t, one, format, number_of(l, i, format));
+		else
 			put_line(t, one);
 	}
 }
@@ -188,7 +219,7 @@ static int dir_at(const uint8_t *dirs, unsigned i, enum wire_dir otherwise)
 int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, const struct call_change *ch, unsigned relayed, const uint8_t *dirs,
 	struct slice *ret)
 {
-	const struct wire_sdp *view = parsed_of(&from->view, &doc_view);
+	const struct wire_sdp *view = parsed_of(from->goal.n ? &from->goal : &from->view, &doc_view);
 	struct text t = begin(from, view->nmedia && !(relayed & 1u << CALL_KEYS) ? view : now);
 	unsigned i, n = view->nmedia;
 
@@ -197,7 +228,7 @@ int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, co
 			n = i + 1;
 	for (i = 0; i < n; i++) {
 		unsigned m = ch->line[i] & relayed;
-		struct line l = { m & 1u << CALL_CODEC ? now : view, m & REST ? now : view, { NULL, NULL }, NULL, 0 };
+		struct line l = { .codecs = m & 1u << CALL_CODEC ? now : view, .rest = m & REST ? now : view };
 
 		if (i >= view->nmedia && !(m & WHOLE)) {
 			put_dead(&t, &now->media[i]); /* consumed: stands only to keep the order */
@@ -216,28 +247,37 @@ int call_shown_offer(const struct call_leg *from, const struct wire_sdp *now, co
 	return end(&t, ret);
 }
 
-/** The base of line i for an answer: what we said last, else what the other side has; NULL: none has it. */
-static const struct wire_sdp *answer_base(const struct wire_sdp *base, const struct wire_sdp *alt, const struct wire_sdp *now, unsigned i)
-{
-	const struct wire_sdp *const in[] = { base, alt };
-	unsigned k;
+/* what an answer is made of */
+struct answer {
+	const struct wire_sdp *base;         /* what we said last */
+	const struct wire_sdp *alt, *told;   /* the other side's last, and what that was told: its live lines; NULL: none */
+	const struct wire_sdp *was;          /* the offerer's former SDP; NULL: payload types stay as they are */
+	bool agreed;                         /* `was` was an answer: what it lacks is not agreed */
+};
 
-	for (k = 0; k < ARRAY_LEN(in); k++)
-		if (in[k] && i < in[k]->nmedia && in[k]->media[i].port && slice_eq_nocase(in[k]->media[i].kind, now->media[i].kind))
-			return in[k];
-	return NULL;
+static bool live_as(const struct wire_sdp *s, const struct wire_sdp *now, unsigned i)
+{
+	return s && i < s->nmedia && s->media[i].port && slice_eq_nocase(s->media[i].kind, now->media[i].kind);
+}
+
+/** The base of line i for an answer: what we said last, else what the other side has, where that lives there; NULL: none has it. */
+static const struct wire_sdp *answer_base(const struct answer *a, const struct wire_sdp *now, unsigned i)
+{
+	if (live_as(a->base, now, i))
+		return a->base;
+	return live_as(a->alt, now, i) && live_as(a->told, now, i) ? a->alt : NULL;
 }
 
 /** Lines of an answer. @return those that live */
-static unsigned put_answer(struct text *t, const struct wire_sdp *base, const struct wire_sdp *alt, const struct wire_sdp *agreed,
-	const struct wire_sdp *now, const uint8_t *dirs)
+static unsigned put_answer(struct text *t, const struct answer *a, const struct wire_sdp *now, const uint8_t *dirs)
 {
 	unsigned i, live = 0;
 
 	for (i = 0; i < now->nmedia; i++) {
 		const struct wire_sdp_media *n = &now->media[i];
-		const struct wire_sdp *b = n->port ? answer_base(base, alt, now, i) : NULL;
-		struct line l = { b, b, { now, b == base && agreed && i < agreed->nmedia && agreed->media[i].port ? agreed : NULL }, NULL, 0 };
+		const struct wire_sdp *b = n->port ? answer_base(a, now, i) : NULL;
+		bool limited = b == a->base && a->agreed && i < a->was->nmedia && a->was->media[i].port;
+		struct line l = { .codecs = b, .rest = b, .only = { now, limited ? a->was : NULL }, .numbers = a->was ? now : NULL, .agreed_under = a->was };
 
 		if (b)
 			l.dir = (int)wire_dir_reverse(wire_sdp_direction(now, n)) & dir_at(dirs, i, WIRE_SENDRECV);
@@ -261,41 +301,49 @@ static unsigned live_lines(const struct wire_sdp *s)
 int call_shown_answer(const struct call_leg *leg, const struct wire_sdp *was, const struct wire_sdp *now, struct slice *ret)
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
-	const struct wire_sdp *base = parsed_of(&leg->sdp_out, &doc_base), *alt = parsed_of(&other->sdp_in, &doc_alt);
-	struct text t = begin(leg, base->nmedia ? base : alt);
-	unsigned live = put_answer(&t, base, alt, leg->was_offer ? NULL : was, now, other->shown_dir);
+	struct answer a = { parsed_of(&leg->sdp_out, &doc_base), parsed_of(&other->sdp_in, &doc_alt), parsed_of(&other->sdp_out, &doc_view), was, !leg->was_offer };
+	struct text t = begin(leg, a.base->nmedia ? a.base : a.alt);
+	unsigned live = put_answer(&t, &a, now, other->shown_dir);
 
 	return live || !live_lines(now) ? end(&t, ret) : 488;
 }
 
 int call_shown_carry(const struct call_leg *from, struct slice answer, const struct wire_sdp *now, const uint8_t *dirs, struct slice *ret)
 {
+	static char copy[sizeof built];
+	struct answer a = { .base = &doc_base };
 	struct text t;
 
-	if (wire_sdp_parse(answer, &doc_base))
+	if (answer.n >= sizeof copy)
+		return 500;
+	memcpy(copy, answer.p, answer.n); /* it may be what was built last */
+	if (wire_sdp_parse((struct slice){ copy, answer.n }, &doc_base))
 		return 502;
 	t = begin(from, &doc_base);
-	put_answer(&t, &doc_base, NULL, NULL, now, dirs);
+	put_answer(&t, &a, now, dirs);
 	return end(&t, ret);
 }
 
 int call_shown_invite(const struct call_leg *leg, struct slice *ret)
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
-	const struct wire_sdp *theirs = parsed_of(&other->sdp_in, &doc_view), *ours = parsed_of(&leg->sdp_out, &doc_base);
-	const struct wire_sdp *agreed = leg->was_offer ? ours : parsed_of(&leg->sdp_in, &doc_alt);
-	struct text t = begin(leg, theirs);
+	const struct wire_sdp *view = parsed_of(other->goal.n ? &other->goal : &other->view, &doc_view), *theirs = parsed_of(&other->sdp_in, &doc_alt);
+	const struct wire_sdp *ours = parsed_of(&leg->sdp_out, &doc_base), *own = parsed_of(&leg->sdp_in, &doc_own);
+	const uint8_t *dirs = other->goal.n ? other->goal_dir : other->shown_dir;
+	struct text t = begin(leg, view);
 	unsigned i;
 
-	for (i = 0; i < theirs->nmedia; i++) {
-		struct line l = { theirs, theirs, { NULL, NULL }, agreed, dir_at(other->shown_dir, i, theirs->media[i].dir) };
+	for (i = 0; i < view->nmedia; i++) {
+		/* its formats are those of its last description, whatever of that is consumed; all else is what may be shown */
+		struct line l = { .codecs = live_as(theirs, view, i) ? theirs : view, .rest = view, .first = leg->was_offer ? ours : own, .numbers = own,
+			.dir = dir_at(dirs, i, view->media[i].dir) };
 
 		if (!put_media(&t, &l, i))
-			put_dead(&t, &theirs->media[i]);
+			put_dead(&t, &view->media[i]);
 	}
 	for (; i < ours->nmedia; i++)
 		put_dead(&t, &ours->media[i]);
-	return theirs->nmedia ? end(&t, ret) : 488;
+	return view->nmedia ? end(&t, ret) : 488;
 }
 
 /* ---- what a peer wants ---- */
@@ -330,7 +378,7 @@ int call_shown_all(struct call_leg *leg)
 	unsigned i;
 
 	for (i = 0; i < in->nmedia; i++) {
-		struct line l = { in, in, { NULL, NULL }, NULL, (int)in->media[i].dir };
+		struct line l = { .codecs = in, .rest = in, .dir = (int)in->media[i].dir };
 
 		if (!put_media(&t, &l, i))
 			put_dead(&t, &in->media[i]);
@@ -362,7 +410,7 @@ static bool formats_fit(const struct wire_sdp *in, const struct wire_sdp *out, c
 	struct slice rest = out->media[i].formats, f;
 
 	while (call_format_next(&rest, &f))
-		if (call_format_same(out, i, in, i, f) && !call_format_same(in, i, now, i, f))
+		if (call_format_find(out, i, f, in, i).n && !call_format_find(out, i, f, now, i).n)
 			return false;
 	return true;
 }
@@ -404,7 +452,7 @@ int call_shown_join(const struct call_leg *to, const struct wire_sdp *now, struc
 	unsigned i;
 
 	for (i = 0; i < now->nmedia; i++) {
-		struct line l = { now, now, { NULL, NULL }, NULL, (int)wire_sdp_direction(now, &now->media[i]) };
+		struct line l = { .codecs = now, .rest = now, .dir = (int)wire_sdp_direction(now, &now->media[i]) };
 
 		if (!put_media(&t, &l, i))
 			put_dead(&t, &now->media[i]);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Session timers, each leg with its own (RFC 4028; design.md section 7): who refreshes, how often, and what happens when nobody does.
- * `relay` is `local` here where the legs do not both say so. Requests are sent by own.c.
+ * `relay` is `local` where the legs do not both say so; where they do the peers refresh each other by forward.c, and here is only what ends the call
+ * when they stop. Requests are sent by own.c.
  */
 #include <stdio.h>
 
@@ -31,6 +32,11 @@ static const struct call_timer_conf *profile_of(const struct call_leg *l) { retu
 static bool is_off(const struct call_leg *leg)
 {
 	return profile_of(leg)->mode == MODE_OFF || (leg->dialog && sipua_dialog_no_timer(leg->dialog));
+}
+
+bool call_timer_relayed(const struct call *c)
+{
+	return !c->apart && c->leg[0].trunk && c->leg[1].trunk && profile_of(&c->leg[0])->mode == MODE_RELAY && profile_of(&c->leg[1])->mode == MODE_RELAY;
 }
 
 /* ---- headers ---- */
@@ -87,8 +93,29 @@ static int add_min_se(struct sipua_msg *msg, uint32_t s)
 	return sipua_msg_add(msg, "Min-SE", slice_str(buf));
 }
 
+/** A header as it came. */
+static int carry(struct sipua_msg *msg, const struct wire_sip *sip, const char *name)
+{
+	char buf[256];
+	struct slice v = wire_sip_header(sip, name, buf, sizeof buf);
+
+	return v.p && v.n ? sipua_msg_add(msg, name, v) : 0;
+}
+
+void call_timer_carry_min(struct sipua_msg *msg, const struct wire_sip *response)
+{
+	if (carry(msg, response, "Min-SE"))
+		base_count(COUNTER_HEADER_CUT);
+}
+
+bool call_timer_passes(const struct wire_sip *request, const struct call_leg *leg)
+{
+	return call_timer_relayed(leg->call) && expires_of(request).s;
+}
+
 /* ---- the clock of a leg ---- */
-static uint32_t slack(uint32_t s) { return s / 3 < 32 ? s / 3 : 32; }
+/** Before the end of the interval both sides are told, so much; where the peers refresh each other they are, not before it is over. */
+static uint32_t slack(const struct call_timer *t) { return t->through ? 0 : t->s / 3 < 32 ? t->s / 3 : 32; }
 
 static void expired(struct call_leg *leg)
 {
@@ -107,8 +134,8 @@ static void arm(struct call_leg *leg, bool refresh)
 	struct call_timer *t = &leg->timer;
 	int64_t left = t->deadline_ms - base_wall_ms(), at = left;
 
-	if (t->role == CALL_TIMER_WE && refresh)
-		at = left - ((int64_t)t->s - slack(t->s) - t->s / 2) * 1000;
+	if (t->role == CALL_TIMER_WE && refresh && !t->through)
+		at = left - ((int64_t)t->s * 1000 - (int64_t)slack(t) * 1000 - (int64_t)t->s * 500);
 	loop_timer_start(leg->call->eng->p.loop, &t->t, at > 0 ? at : 0, on_time, leg);
 }
 
@@ -128,7 +155,7 @@ static void start(struct call_leg *leg, enum call_timer_role role, uint32_t s)
 {
 	leg->timer.role = role;
 	leg->timer.s = s;
-	leg->timer.deadline_ms = base_wall_ms() + ((int64_t)s - slack(s)) * 1000;
+	leg->timer.deadline_ms = base_wall_ms() + ((int64_t)s - slack(&leg->timer)) * 1000;
 	leg->todo &= ~(1u << CALL_OWN_REFRESH);
 	arm(leg, true);
 }
@@ -158,10 +185,10 @@ uint32_t call_timer_small(const struct peer_set *peers, const struct peer_trunk 
 
 static enum call_timer_role role_of(const struct call_timer_conf *p, const struct expires *e, bool supports)
 {
-	if (!supports)
-		return CALL_TIMER_WE;
 	if (e->refresher)
 		return e->refresher == 1 ? CALL_TIMER_PEER : CALL_TIMER_WE;
+	if (!supports)
+		return CALL_TIMER_WE;
 	return p->refresher == REFRESHER_LOCAL ? CALL_TIMER_WE : CALL_TIMER_PEER;
 }
 
@@ -175,47 +202,107 @@ static uint32_t interval(const struct call_timer_conf *p, uint32_t asked, uint32
 	return s < p->min_se ? (uint32_t)p->min_se : s;
 }
 
+/** Into our 2xx: who refreshes, and how often. */
+static int say(struct call_leg *to, struct sipua_msg *msg, enum call_timer_role role, uint32_t s)
+{
+	int err = add_expires(msg, s, role == CALL_TIMER_PEER ? "uac" : "uas");
+
+	start(to, role, s);
+	return err || role != CALL_TIMER_PEER ? err : sipua_msg_add(msg, "Require", SLICE("timer"));
+}
+
+/** Mode relay: as the other leg's peer has said; the refresher there is no refresher here, and the other way round. */
+static int accept_through(struct call_leg *to, struct sipua_msg *msg)
+{
+	const struct call_timer *t = &call_other(to)->timer;
+
+	to->timer.through = true;
+	if (t->role != CALL_TIMER_NONE)
+		return say(to, msg, t->role == CALL_TIMER_WE ? CALL_TIMER_PEER : CALL_TIMER_WE, t->s);
+	call_timer_stop(to);
+	return 0;
+}
+
+/** Does the peer list the option? */
+static bool knows_timers(const struct wire_sip *sip)
+{
+	static const char *const none[] = { NULL };
+	char buf[256];
+	struct slice required = wire_sip_unknown_required(sip, none, buf, sizeof buf), one;
+	const char *comma;
+
+	if (wire_sip_supported(sip, "timer"))
+		return true;
+	for (; required.n; required = comma ? (struct slice){ comma + 1, required.n - one.n - 1 } : (struct slice){ NULL, 0 }) {
+		comma = memchr(required.p, ',', required.n);
+		one = comma ? (struct slice){ required.p, (size_t)(comma - required.p) } : required;
+		if (slice_eq_nocase(call_text_trimmed(one), SLICE("timer")))
+			return true;
+	}
+	return false;
+}
+
 int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *request)
 {
 	const struct call_timer_conf *p = profile_of(to);
 	struct expires e = expires_of(request);
-	bool supports = wire_sip_supported(request, "timer") || e.s;
 	enum call_timer_role role = to->timer.role;
 	uint32_t s = to->timer.s;
+	bool aware = knows_timers(request);
 	int err;
 
 	if (is_off(to))
 		return 0;
+	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
+	if (err || to->call->state < CALL_UP)
+		return err; /* an early dialog has no session to be refreshed yet */
+	if (e.s && call_timer_relayed(to->call) && call_other(to)->timer.through) {
+		to->answered_once = true;
+		return accept_through(to, msg);
+	}
 	if (e.s || (role == CALL_TIMER_NONE && p->add_if_missing && !to->answered_once)) {
-		role = role_of(p, &e, supports);
+		role = role_of(p, &e, aware);
 		s = interval(p, e.s ? e.s : (uint32_t)p->expires, min_se_of(request));
+		to->timer.unaware = !aware;
+		to->timer.through = false;
 	}
 	to->answered_once = true;
-	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	if (err || role == CALL_TIMER_NONE)
-		return err;
-	start(to, role, s);
-	err = add_expires(msg, s, role == CALL_TIMER_PEER ? "uac" : "uas");
-	return err || role != CALL_TIMER_PEER ? err : sipua_msg_add(msg, "Require", SLICE("timer"));
+	return role == CALL_TIMER_NONE ? 0 : say(to, msg, role, s);
 }
 
 /* ---- requests of ours ---- */
+/** Mode relay: as the other side says. */
+static int pass(struct sipua_msg *msg, const struct wire_sip *from)
+{
+	int err = carry(msg, from, "Session-Expires");
+
+	return err ? err : carry(msg, from, "Min-SE");
+}
+
+/** Session-Expires and Min-SE of our own. */
+static int ask(const struct call_timer_conf *p, const struct call_timer *t, struct sipua_msg *msg, uint32_t s)
+{
+	uint32_t least = t->min_se > p->min_se ? t->min_se : (uint32_t)p->min_se;
+	int err = add_expires(msg, s < least ? least : s, p->refresher == REFRESHER_LOCAL ? "uac" : p->refresher == REFRESHER_PEER ? "uas" : NULL);
+
+	return err ? err : add_min_se(msg, least);
+}
+
 int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from)
 {
 	const struct call_timer_conf *p = profile_of(to);
 	struct expires e = expires_of(from);
-	uint32_t s = e.s && e.s < p->expires ? e.s : (uint32_t)p->expires, least = to->timer.min_se > p->min_se ? to->timer.min_se : (uint32_t)p->min_se;
 	int err;
 
 	if (is_off(to))
 		return 0;
 	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
+	to->timer.through = e.s && call_timer_relayed(to->call);
+	if (!err && to->timer.through)
+		return pass(msg, from);
 	if (err || to->timer.none || (!e.s && !p->add_if_missing))
 		return err;
-	if (s < least)
-		s = least;
-	err = add_expires(msg, s, p->refresher == REFRESHER_LOCAL ? "uac" : p->refresher == REFRESHER_PEER ? "uas" : NULL);
-	return err ? err : add_min_se(msg, least);
+	return ask(p, &to->timer, msg, e.s && e.s < p->expires ? e.s : (uint32_t)p->expires);
 }
 
 bool call_timer_again(struct call_leg *to, const struct wire_sip *response)
@@ -223,7 +310,7 @@ bool call_timer_again(struct call_leg *to, const struct wire_sip *response)
 	struct call_timer *t = &to->timer;
 	uint32_t least = min_se_of(response);
 
-	if (t->none)
+	if (t->none || t->through)
 		return false;
 	if (least > t->min_se && t->small++ < 2)
 		t->min_se = least;
@@ -234,17 +321,30 @@ bool call_timer_again(struct call_leg *to, const struct wire_sip *response)
 
 int call_timer_request(struct call_leg *to, struct sipua_msg *msg)
 {
+	const struct call_timer_conf *p = profile_of(to);
 	const struct call_timer *t = &to->timer;
 	uint32_t s = t->s < t->min_se ? t->min_se : t->s;
+	bool we = p->refresher == REFRESHER_AUTO || t->through ? t->role == CALL_TIMER_WE : p->refresher == REFRESHER_LOCAL;
 	int err;
 
 	if (is_off(to))
 		return 0;
 	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	if (err || t->role == CALL_TIMER_NONE)
+	if (err || t->role == CALL_TIMER_NONE || t->none || to->call->state < CALL_UP)
 		return err;
-	err = add_expires(msg, s, t->role == CALL_TIMER_WE ? "uac" : "uas");
-	return err ? err : add_min_se(msg, t->min_se > (uint32_t)profile_of(to)->min_se ? t->min_se : (uint32_t)profile_of(to)->min_se);
+	err = add_expires(msg, s, we ? "uac" : "uas");
+	return err ? err : add_min_se(msg, t->min_se > (uint32_t)p->min_se ? t->min_se : (uint32_t)p->min_se);
+}
+
+int call_timer_forward(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from)
+{
+	int err;
+
+	if (to->call->state < CALL_UP || !expires_of(from).s || !call_timer_relayed(to->call))
+		return call_timer_request(to, msg);
+	to->timer.through = true;
+	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
+	return err ? err : pass(msg, from);
 }
 
 void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
@@ -254,9 +354,10 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 	if (is_off(leg))
 		return;
 	leg->answered_once = true;
+	leg->timer.small = 0;
 	if (e.s)
 		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s);
-	else if (leg->timer.role == CALL_TIMER_WE && !wire_sip_supported(response, "timer"))
+	else if (leg->timer.role == CALL_TIMER_WE && leg->timer.unaware && !leg->timer.none)
 		start(leg, CALL_TIMER_WE, leg->timer.s); /* it never knew of the timer that we keep for it */
 	else
 		call_timer_stop(leg);
