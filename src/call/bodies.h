@@ -121,7 +121,11 @@ int call_digits_parse(struct slice body, unsigned *ret_ms);
 void call_digits_free(struct call_leg *leg);
 
 /* events.c */
-/** A row of events.def about this leg; name and value: a further field, plain text, or NULL. */
-void call_event(const struct call_leg *l, enum base_event id, const char *name, const char *value);
+/** A row of events.def about this leg; more: its own fields as JSON without braces, or NULL. */
+void call_event(const struct call_leg *l, enum base_event id, const char *more);
+
+/* quality.c */
+/** The call ends: figures of its streams go into the CDR (`,"quality":[...]`), the events and the metrics. Once. */
+void call_quality_end(const struct call *c, struct text *cdr);
 
 #endif

@@ -6,7 +6,7 @@
 #define CDR_MAX     32768
 #define TEXT_MAX    512                    /* bytes of a text, each of which may take 6 */
 #define TRY_ROOM    4096                   /* one target at most */
-#define STREAM_ROOM 256                    /* figures of one stream at most */
+#define STREAM_ROOM 384                    /* figures of one stream at most */
 #define TAIL_ROOM   (2 * CALL_STREAMS * STREAM_ROOM + 64)
 
 static void js(struct text *t, struct slice s)
@@ -92,25 +92,6 @@ static void add_targets(struct text *t, const struct call *c)
 	text_add(t, "]");
 }
 
-static void add_quality(struct text *t, const struct call *c)
-{
-	struct media_figures f;
-	unsigned k, i, n = 0;
-
-	text_add(t, ",\"quality\":[");
-	for (k = 0; k < 2; k++)
-		for (i = 0; i < c->leg[k].nstreams; i++) {
-			if (!c->eng->p.streams || media_figures_get(c->eng->p.streams, c->leg[k].stream[i].ref, &f))
-				continue;
-			text_add(t, "%s{\"leg\":\"%s\",\"stream\":%u,\"packets_received\":%llu,\"packets_sent\":%llu,\"bytes_received\":%llu,\"lost\":%lld,\"duplicated\":%llu,\"reordered\":%llu,\"jitter_ms\":%.1f,\"mos\":%.2f,\"round_trip_ms\":%.1f,\"srtp\":%s,\"one_way\":%s}",
-				n++ ? "," : "", k ? "b" : "a", i, (unsigned long long)f.rx_packets, (unsigned long long)f.tx_packets, (unsigned long long)f.rx_bytes,
-				(long long)(f.lost > 0 ? f.lost : 0), (unsigned long long)f.duplicated, (unsigned long long)f.reordered,
-				f.clock_hz ? 1000.0 * f.jitter_ts / f.clock_hz : 0.0, f.mos, f.round_trip_us / 1000.0, f.srtp_rx ? "true" : "false",
-				f.one_way ? "true" : "false");
-		}
-	text_add(t, "]");
-}
-
 void call_cdr(struct call *c)
 {
 	static char buf[CDR_MAX];
@@ -138,7 +119,7 @@ void call_cdr(struct call *c)
 		field(&t, "note", slice_str(c->why));
 	add_tags(&t, c);
 	add_targets(&t, c);
-	add_quality(&t, c);
+	call_quality_end(c, &t);
 	text_add(&t, "}");
 	if (!t.cut && c->eng->p.records && !base_ring_put(c->eng->p.records, buf, t.n))
 		return;

@@ -70,9 +70,11 @@ static bool queue_put(struct call_digits *d, unsigned event, unsigned ms)
 static void tell(const struct call_leg *leg, unsigned event)
 {
 	const struct peer_system_conf *sys = peer_system(leg->call->peers);
-	const char text[2] = { sys->mask_dtmf ? '*' : digit_chars[event], 0 };
+	char more[32];
+	struct text t = text_on(more, sizeof more);
 
-	call_event(leg, EVENT_DTMF, "digit", text);
+	text_add(&t, "\"digit\":\"%c\"", sys->mask_dtmf ? '*' : digit_chars[event]);
+	call_event(leg, EVENT_DTMF, more);
 }
 
 /* ---- INFO -> telephone-event ---- */

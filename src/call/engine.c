@@ -415,7 +415,7 @@ void call_engine_one_way(struct call_engine *e, uint32_t slot, uint32_t gen)
 	struct call_leg *l = leg_at(e, slot, gen);
 
 	if (l)
-		call_event(l, EVENT_ONE_WAY, NULL, NULL);
+		call_event(l, EVENT_ONE_WAY, NULL);
 }
 
 struct peer_plane *call_engine_plane(struct call_engine *e) { return e->plane; }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * media/seq: sequence, loss and jitter of a received stream (RFC 3550 A.1, A.3, A.8), and round trips. Pure.
- * A new SSRC, or a restart of the same, begins a new record; the sums stay. No RTCP is made here.
+ * Packets that come twice are counted apart, so that `lost` is the number of holes. A new SSRC, or a restart of the same, begins a new record; the sums stay. No RTCP is made here.
  */
 #include "media/seq.h"
 
@@ -51,11 +51,17 @@ static void seq_late(struct media_seq *q, uint32_t behind)
 {
 	uint64_t bit = behind < 64 ? 1ull << behind : 0;
 
+	if (q->window & bit) {
+		MEDIA_ADD(q->duplicated, 1); /* it fills no hole: what is lost stays exact */
+		return;
+	}
+	MEDIA_ADD(q->reordered, 1);
+	if (behind > q->max - q->base) { /* of before the first that came */
+		if (!bit)
+			return; /* ... and of long before */
+		MEDIA_SET(q->base, q->max - behind);
+	}
 	MEDIA_ADD(q->received, 1);
-	if (q->window & bit)
-		MEDIA_ADD(q->duplicated, 1);
-	else
-		MEDIA_ADD(q->reordered, 1);
 	MEDIA_SET(q->window, q->window | bit);
 }
 

@@ -49,7 +49,7 @@ struct media_seq {
 	uint32_t max;                  /* cycles << 16 | highest sequence */
 	uint32_t base;
 	uint32_t bad;                  /* next sequence that proves a restart, or MEDIA_SEQ_NO_BAD */
-	uint64_t received;             /* of this SSRC, duplicates included; 0: no record yet */
+	uint64_t received;             /* of this SSRC, none twice; 0: no record yet */
 	uint64_t window;               /* bit n: max - n was seen */
 	int64_t lost_before;           /* of the SSRCs before */
 	uint64_t duplicated, reordered;

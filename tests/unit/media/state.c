@@ -182,13 +182,16 @@ static void seq_vectors(void **state)
 		{ 4, { 10, 11, 12, 13 }, 0, 0, 0 },
 		{ 3, { 10, 12, 14 }, 2, 0, 0 },
 		{ 4, { 10, 12, 11, 13 }, 0, 0, 1 },
-		{ 4, { 10, 11, 11, 12 }, -1, 1, 0 },
+		{ 4, { 10, 11, 11, 12 }, 0, 1, 0 },
+		{ 6, { 10, 13, 13, 12, 12, 15 }, 2, 2, 1 },           /* doubles fill no hole */
+		{ 4, { 12, 11, 10, 13 }, 0, 0, 2 },                   /* the first that came is not the first that was sent */
+		{ 3, { 0, 65535, 1 }, 0, 0, 1 },
 		{ 4, { 65534, 65535, 0, 1 }, 0, 0, 0 },
 		{ 3, { 65535, 1, 0 }, 0, 0, 1 },
 		{ 4, { 10, 20000, 11, 12 }, 0, 0, 0 },                /* a far packet alone changes nothing */
 		{ 5, { 10, 11, 30000, 30001, 30002 }, 0, 0, 0 },      /* two in a row begin a new record */
 		{ 3, { 10, 3009, 3010 }, 2998, 0, 0 },                /* MAX_DROPOUT is a loss */
-		{ 6, { 100, 101, 37, 37, 102, 103 }, -2, 0, 2 },      /* older than the window: late, and not told apart */
+		{ 6, { 100, 101, 37, 37, 102, 103 }, 0, 0, 2 },      /* older than the window: late, and not told apart */
 	};
 
 	(void)state;
