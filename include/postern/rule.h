@@ -50,6 +50,8 @@ struct rule_load {
  * @return 0, ERR_CONFIG (errs says why), -ENOMEM
  */
 int rule_set_load(struct slice text, const struct rule_load *how, struct rule_errors *errs, struct rule_set **ret);
+/** The next file that a text includes; *rest moves behind it. False: no more. */
+bool rule_include_next(struct slice *rest, struct slice *ret_name);
 /** Canonical text, which parses to the same tree; includes stay includes. Grows with malloc; free() it; NULL without memory. */
 char *rule_set_print(const struct rule_set *s);
 /** The JSON twin of the tree, in the same way. */

@@ -46,6 +46,7 @@ struct gather {
 	struct conf_errors *errs;
 	struct app_file *file;
 	size_t n;
+	char **name; size_t nnames;        /* of included files */
 	bool failed;
 };
 
@@ -233,6 +234,45 @@ static void gather_spare(struct gather *g)
 	}
 }
 
+/* What no file is there for the compiler tells, at the line that names it. */
+static int read_included(const struct gather *g, const struct file_row *row, const char *name, const char *from, char path[static PATH_MAX], struct slice *ret)
+{
+	const struct app_file *old = g->old ? app_bundle_find(g->old, row->kind, name) : NULL;
+	const char *slash = strrchr(from, '/');
+	char dir[PATH_MAX];
+	int err = -ENOENT;
+
+	if (old)
+		return read_one(g, row, name, old, path, ret);
+	/* beside the file that names it, where that is the operator's; what came by the API reaches the state folder's policies alone */
+	if (!g->keep && slash && slice_copy(dir, sizeof(dir), (struct slice){ from, (size_t)(slash - from) }) && join(path, dir, NULL, name) == 0)
+		err = app_file_read(path, ret);
+	if (err == -ENOENT) {
+		err = read_state(row, g->at, name, path, ret);
+		path[0] = 0;
+	}
+	return err;
+}
+
+static void gather_included(struct gather *g, const struct file_row *row, size_t from)
+{
+	struct slice rest = g->file[from].bytes, found, bytes;
+	char path[PATH_MAX];
+	char *name;
+
+	while (g->n < APP_FILES_MAX && rule_include_next(&rest, &found)) {
+		path[0] = 0;
+		if (found.n >= NAME_MAX || found.p[0] == '/' || memmem(found.p, found.n, "..", 2) || !(name = base_dup(found)))
+			continue;
+		if (gathered(g, row->kind, name) || read_included(g, row, name, g->file[from].origin, path, &bytes)) {
+			free(name);
+			continue;
+		}
+		g->name[g->nnames++] = name;
+		g->file[g->n++] = (struct app_file){ row->kind, name, strdup(path), bytes };
+	}
+}
+
 static void gather_one(struct gather *g, const struct file_row *row, const void *obj)
 {
 	const char *name = *(const char *const *)((const char *)obj + row->at);
@@ -265,6 +305,9 @@ static void gather_all(struct gather *g)
 
 		for (size_t k = 0; k < n; k++)
 			gather_one(g, &rows[i], obj[k]);
+		for (size_t k = 0; rows[i].col == &rule_schema_policies && k < g->n; k++) /* more come while it goes */
+			if (strcmp(g->file[k].kind, rows[i].kind) == 0)
+				gather_included(g, &rows[i], k);
 	}
 }
 
@@ -273,8 +316,12 @@ static int gather_bundle(struct gather *g, struct slice text, struct app_bundle 
 	int err;
 
 	g->file = calloc(APP_FILES_MAX, sizeof(*g->file));
-	if (!g->file)
+	g->name = calloc(APP_FILES_MAX, sizeof(*g->name));
+	if (!g->file || !g->name) {
+		free(g->file);
+		free(g->name);
 		return -ENOMEM;
+	}
 	gather_all(g);
 	gather_spare(g);
 	err = g->failed ? ERR_CONFIG : app_bundle_new(0, text, g->file, g->n, ret);
@@ -283,6 +330,9 @@ static int gather_bundle(struct gather *g, struct slice text, struct app_bundle 
 		free((char *)g->file[i].bytes.p);
 		free((char *)g->file[i].origin);
 	}
+	for (size_t i = 0; i < g->nnames; i++)
+		free(g->name[i]);
+	free(g->name);
 	free(g->file);
 	return err;
 }
