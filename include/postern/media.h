@@ -28,7 +28,8 @@ enum media_transport { MEDIA_RTP, MEDIA_SDES, MEDIA_SDES_OPTIONAL, MEDIA_DTLS, M
 extern const struct conf_collection media_schema_profiles;
 
 /* ---- port map: made by the supervisor, read by all; a sealed blob ---- */
-struct media_map_entry { union base_addr addr; uint16_t realm; uint16_t ok; }; /* RTP port; realm = index in the document */
+struct media_map_entry { union base_addr addr; uint16_t realm; uint16_t ok; }; /* RTP port; realm: its number (app/numbers) */
+#define MEDIA_MAP_RETIRED 2        /* ok: in no realm's range any more; calls that have the port keep it */
 /** Print entries as a blob; sockets are handed over in the same order: RTP, RTCP of entry 0, of entry 1 ... (ok = 0: none). malloc'd. */
 int media_map_print(const struct media_map_entry *e, uint32_t n, struct slice *ret);
 int media_map_parse(struct slice blob, const struct media_map_entry **ret, uint32_t *ret_n);
@@ -97,6 +98,12 @@ struct media_client_params {
 };
 int media_client_new(const struct media_client_params *p, struct media_client **ret);
 void media_client_free(struct media_client *c);
+/**
+ * Ports of another revision: the same slots with other realms, retired ones, and new ones at the end, which are taken once a media process says
+ * that it has them. map is borrowed until the next one.
+ * @return 0; ERR_RANGE: shorter than before, or longer than the memory; -ENOMEM: the former ports stay
+ */
+int media_client_remap(struct media_client *c, const struct media_map_entry *map, uint32_t nmap);
 /**
  * Take a slot of a realm, chosen at random among the free of that family; no message is sent. A pair for one call should share a lane
  * (worker): lane -1 takes the least loaded.

@@ -96,30 +96,6 @@ static void tell_fixed(const struct conf_doc *was, const struct conf_doc *doc, s
 		conf_warn(notes, "/system/max_calls", "memory for more calls is made at the next start");
 	if (a->trace.bytes != b->trace.bytes)
 		conf_warn(notes, "/system/trace/bytes", "the ring is made anew at the next start");
-	if (a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather)
-		conf_warn(notes, "/system/media_process", "media takes it up when it starts next");
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-/* Media ports are opened at a start: those of a realm that is new or moved are missing until then. */
-static void tell_realms(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
-{
-	size_t n = 0;
-	const void *const *obj = conf_objects(doc, &peer_schema_realms, &n);
-	char buf[128];
-
-	for (size_t i = 0; i < n; i++) {
-		const struct peer_realm_conf *b = obj[i], *a = conf_find(was, &peer_schema_realms, b->id);
-
-		if (a && same_text(a->ports.address, b->ports.address) && same_text(a->ports.address6, b->ports.address6) && a->ports.port_min == b->ports.port_min &&
-		    a->ports.port_max == b->ports.port_max)
-			continue;
-		conf_warn(notes, conf_pointer(doc, &peer_schema_realms, b, buf), "its media ports are opened at the next start: until then calls have %s", a ? "the former ones" : "none");
-	}
 }
 
 /* The files that the document names: those that came with it, else the state folder's. */
@@ -134,8 +110,21 @@ static int complete(const struct super *s, const struct app_bundle *want, struct
 	return err;
 }
 
-/* Check all; on success the bundle with its files and the document are the caller's. */
-static int check(struct super *s, struct app_order *o, struct app_bundle **ret, struct conf_doc **ret_doc, struct app_layout *ret_layout)
+/* Sockets of the next document: listeners, media ports. */
+static int open_all(struct super *s, struct app_order *o, const struct conf_doc *doc, struct app_next *ret)
+{
+	int err = app_numbers_plan(&s->numbers, doc, o->notes, &ret->layout);
+
+	if (err)
+		return err;
+	err = app_ports_plan(&s->ports, s->doc, doc, &ret->layout, o->notes, &ret->ports);
+	if (err)
+		app_numbers_abort(&s->numbers, &ret->layout);
+	return err;
+}
+
+/* Check all; on success what is in ret is the caller's. */
+static int check(struct super *s, struct app_order *o, struct app_next *ret)
 {
 	struct app_checked c = { 0 };
 	struct app_bundle *full = NULL;
@@ -151,12 +140,11 @@ static int check(struct super *s, struct app_order *o, struct app_bundle **ret, 
 	if (!err)
 		err = app_check_bundle(full, o->notes, &c);
 	if (!err)
-		err = app_numbers_plan(&s->numbers, c.doc, o->notes, ret_layout);
+		err = open_all(s, o, c.doc, ret);
 	if (!err) {
 		tell_fixed(s->doc, c.doc, o->notes);
-		tell_realms(s->doc, c.doc, o->notes);
-		*ret = base_ref(full);
-		*ret_doc = base_ref(c.doc);
+		ret->bundle = base_ref(full);
+		ret->doc = base_ref(c.doc);
 	}
 	app_checked_fini(&c);
 	base_unref(full);
@@ -165,15 +153,13 @@ static int check(struct super *s, struct app_order *o, struct app_bundle **ret, 
 
 static void begin(struct super *s, struct app_order *o)
 {
-	struct app_bundle *next = NULL;
-	struct conf_doc *doc = NULL;
-	struct app_layout layout;
-	int err = o->base == s->bundle->revision ? check(s, o, &next, &doc, &layout) : ERR_GONE;
+	struct app_next next = { .ports.blob = -1 };
+	int err = o->base == s->bundle->revision ? check(s, o, &next) : ERR_GONE;
 
 	if (err)
 		app_apply_answer(s, o, err, err == ERR_CONFIG ? NULL : base_strerror(err));
 	else
-		app_revise_begin(s, next, doc, &layout, o);
+		app_revise_begin(s, &next, o);
 }
 
 static void turn(void *arg)

@@ -187,6 +187,7 @@ int app_prepare_print(const struct app_prepare *p, void *buf, size_t size)
 	wr_slice(&w, p->listener);
 	wr_slice(&w, p->realm);
 	wr_slice(&w, p->fresh);
+	wr_u8(&w, p->map);
 	return done(&w);
 }
 
@@ -199,7 +200,8 @@ int app_prepare_parse(struct slice body, struct app_prepare *ret)
 	p.listener = rd_slice(&r);
 	p.realm = rd_slice(&r);
 	p.fresh = rd_slice(&r);
-	if (r.bad || r.p != r.end || p.realm.n % sizeof(uint16_t))
+	p.map = rd_u8(&r);
+	if (r.bad || r.p != r.end || p.realm.n % sizeof(uint16_t) || p.map > 1)
 		return ERR_PROTO;
 	*ret = p;
 	return 0;

@@ -76,6 +76,7 @@ struct app_prepare {
 	struct slice listener;             /* number of each listener of the document: bytes */
 	struct slice realm;                /* number of each realm: u16, as they stand in memory */
 	struct slice fresh;                /* numbers of the listeners that come with this message */
+	uint8_t map;                       /* the port map comes last */
 };
 
 struct app_go {

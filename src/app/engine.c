@@ -248,6 +248,8 @@ static void engine_commit(struct role *r)
 		call_engine_set_peers(engine.calls, engine.peers);
 	if (engine.ua)
 		listeners_commit(r);
+	if (engine.media && r->new_map && media_client_remap(engine.media, r->map, r->nmap))
+		base_log(BASE_ERROR, "engine", "the new media ports cannot be taken");
 }
 
 static struct keys_tls *tls_find(void *arg, const char *id)

@@ -34,7 +34,7 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 	for (int tag = APP_FD_CALLS; tag < APP_FD_MEMORIES; tag++)
 		hand(h, (enum app_fd_tag)tag, app_memory_fd(&s->p->memory, role, (enum app_fd_tag)tag));
 	if (role != APP_ADMIN)
-		hand(h, APP_FD_MAP, s->p->memory.map);
+		hand(h, APP_FD_MAP, s->ports.blob);
 	for (size_t i = 0; role == APP_ENGINE && i < s->numbers.nlisteners; i++) {
 		if (s->numbers.listener[i].draining)
 			continue;
@@ -58,11 +58,6 @@ static uint32_t workers(const struct super *s)
 	return cpus < 2 ? 1 : cpus > 9 ? 8 : (uint32_t)cpus - 1; /* a core is the engine's */
 }
 
-static uint32_t socket_count(const struct child *c)
-{
-	return c->seat->role == APP_MEDIA ? 2 * c->seat->super->p->sockets.nmap : 0;
-}
-
 int app_feed_setup(struct child *c)
 {
 	const struct super *s = c->seat->super;
@@ -70,7 +65,7 @@ int app_feed_setup(struct child *c)
 	struct handout h;
 	struct app_setup setup = {
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
-		.sockets = socket_count(c), .workers = workers(s),
+		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .workers = workers(s),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
 		.api_tls = role == APP_ADMIN ? slice_str(s->p->api_tls) : SLICE(""),
 	};
@@ -78,6 +73,7 @@ int app_feed_setup(struct child *c)
 	int n, err;
 
 	gather(s, role, &h);
+	c->sockets = setup.sockets;
 	setup.ntags = h.n;
 	memcpy(setup.tag, h.tag, h.n);
 	memcpy(setup.number, h.number, h.n);
@@ -93,7 +89,7 @@ int app_feed_setup(struct child *c)
 int app_feed_sockets(struct child *c)
 {
 	const struct super *s = c->seat->super;
-	uint32_t left = socket_count(c) - c->sockets_sent, n = left < PORTION ? left : PORTION;
+	uint32_t left = c->sockets - c->sockets_sent, n = left < PORTION ? left : PORTION;
 	uint8_t body[4 + 4 * PORTION];
 	struct writer w = writer_on(body, sizeof(body));
 	int err;
@@ -103,7 +99,7 @@ int app_feed_sockets(struct child *c)
 	wr_u32(&w, n);
 	for (uint32_t i = 0; i < n; i++)
 		wr_u32(&w, c->sockets_sent + i);
-	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, s->p->sockets.media + c->sockets_sent, n);
+	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, s->ports.media + c->sockets_sent, n);
 	c->sockets_sent += n;
 	return err;
 }
@@ -159,11 +155,15 @@ int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_lay
 {
 	static uint8_t body[LOOP_CHAN_MAX - 64]; /* one thread */
 	uint8_t number[APP_LISTENERS];
-	int fd[APP_LISTENERS + 1] = { c->seat->role == APP_MEDIA ? bare : full };
+	int fd[APP_LISTENERS + 2] = { c->seat->role == APP_MEDIA ? bare : full };
 	size_t n = fresh_ones(c, l, number, fd + 1);
 	struct app_prepare p = { transaction, { (const char *)l->listener, l->nlisteners }, { (const char *)l->realm, l->nrealms * sizeof(*l->realm) },
-		{ (const char *)number, n } };
+		{ (const char *)number, n }, c->seat->role == APP_ENGINE };
+	const struct super *s = c->seat->super;
 	int bytes = app_prepare_print(&p, body, sizeof(body));
+
+	if (p.map) /* media has the one that it was born with */
+		fd[++n] = transaction == s->revise.transaction && s->revise.ports.blob >= 0 ? s->revise.ports.blob : s->ports.blob;
 
 	if (bytes < 0)
 		return bytes;

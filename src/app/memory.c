@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "app/ports.h"
 #include "app/sockets.h"
 #include "postern/call.h"
 #include "postern/loop.h"
@@ -77,7 +78,7 @@ static int make_map(const struct app_sockets *s, struct app_memory *m)
 
 int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_sockets *sockets, struct app_memory *ret)
 {
-	const uint32_t slots = sockets->nmap ? sockets->nmap : 1; /* all ports may be others' */
+	const uint32_t slots = app_ports_room(sockets->nmap);
 	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
 	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
 		[APP_FD_CALLS] = { "calls", 4, { counters, { REGION_CALLS, call_store_bytes(max_calls) },

@@ -12,6 +12,7 @@
 #include "app/notify.h"
 #include "app/super.h"
 #include "postern/conf.h"
+#include "postern/peer.h"
 
 #define PREPARE_MS 5000
 #define LATER_MS 200
@@ -31,6 +32,7 @@ void app_revise_fini(struct super *s)
 	s->revise.next = base_unref(s->revise.next);
 	s->revise.next_doc = base_unref(s->revise.next_doc);
 	app_layout_fini(&s->revise.layout);
+	app_ports_abort(&s->ports, &s->revise.ports);
 	loop_timer_stop(&s->revise.timer);
 }
 
@@ -134,6 +136,8 @@ static void commit_one(struct child *c)
 
 static bool is_taken(const struct super *s)
 {
+	if (s->seat[APP_MEDIA].swap)
+		return false;
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		const struct child *c[] = { s->seat[i].serving, s->seat[i].spare };
 
@@ -150,9 +154,19 @@ static void maybe_conclude(struct super *s)
 		conclude(s, 0, NULL);
 }
 
+/* Workers and their sockets are given to a media process when it starts. */
+static bool media_anew(const struct super *s)
+{
+	size_t n = 0;
+	const struct peer_system_conf *a = conf_objects(s->doc, &peer_schema_system, &n)[0], *b = conf_objects(s->revise.next_doc, &peer_schema_system, &n)[0];
+
+	return s->revise.ports.blob >= 0 || a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather;
+}
+
 static void commit(struct super *s)
 {
 	struct revise *v = &s->revise;
+	bool swap = media_anew(s);
 
 	s->seq = v->transaction;
 	base_unref(s->bundle);
@@ -166,9 +180,12 @@ static void commit(struct super *s)
 	v->full = v->bare = -1;
 	app_numbers_commit(&s->numbers, &v->layout);
 	app_super_each(s, forget_listeners);
+	app_ports_commit(&s->ports, &v->ports);
 	v->phase = REVISE_COMMITTING;
 	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);
+	if (swap)
+		app_super_swap(s, APP_MEDIA);
 	base_log(BASE_INFO, "revise", "revision %llu is in force", (unsigned long long)s->bundle->revision);
 	maybe_conclude(s);
 }
@@ -336,14 +353,15 @@ static void ask_one(struct child *c)
 		app_super_kill(c);
 }
 
-void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, const struct app_layout *layout, struct app_order *order)
+void app_revise_begin(struct super *s, const struct app_next *next, struct app_order *order)
 {
 	struct revise *v = &s->revise;
-	int err = app_feed_snapshots(doc, next, &v->full, &v->bare);
+	int err = app_feed_snapshots(next->doc, next->bundle, &v->full, &v->bare);
 
-	v->next = next;
-	v->next_doc = doc;
-	v->layout = *layout;
+	v->next = next->bundle;
+	v->next_doc = next->doc;
+	v->layout = next->layout;
+	v->ports = next->ports;
 	v->order = order;
 	v->transaction = ++v->last;
 	if (err) {
@@ -377,15 +395,17 @@ static int read_again(struct super *s, struct app_bundle **ret)
 	return err;
 }
 
-static void begin_hup(struct super *s, struct app_bundle *next)
+static void begin_hup(struct super *s, struct app_bundle *bundle)
 {
-	struct app_layout layout;
-	int err = app_numbers_plan(&s->numbers, s->doc, NULL, &layout); /* all are open: nothing can be refused */
+	struct app_next next = { .bundle = bundle, .ports.blob = -1 };
+	int err = app_numbers_plan(&s->numbers, s->doc, NULL, &next.layout); /* all are open: nothing can be refused */
 
-	if (err)
-		base_unref(next);
-	else
-		app_revise_begin(s, next, base_ref(s->doc), &layout, NULL);
+	if (err) {
+		base_unref(bundle);
+		return;
+	}
+	next.doc = base_ref(s->doc);
+	app_revise_begin(s, &next, NULL);
 }
 
 void app_revise_hup(struct super *s)

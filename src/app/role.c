@@ -84,12 +84,44 @@ static int map_memory(struct role *r, enum app_fd_tag tag, int fd)
 
 static int take_map(struct role *r, int fd)
 {
-	struct slice blob;
-	int err = loop_blob_map(fd, &blob);
+	int err = loop_blob_map(fd, &r->map_blob);
 
 	if (!err)
-		err = media_map_parse(blob, &r->map, &r->nmap);
+		err = media_map_parse(r->map_blob, &r->map, &r->nmap);
 	return err;
+}
+
+static void unmap(struct slice *blob)
+{
+	if (blob->p)
+		munmap((void *)(uintptr_t)blob->p, blob->n);
+	*blob = (struct slice){ NULL, 0 };
+}
+
+/* The ports of the next revision; nothing where they are those of this one. */
+static int take_next_map(struct role *r, int fd)
+{
+	const struct media_map_entry *e;
+	uint32_t n;
+	int err = loop_blob_map(fd, &r->next_map);
+
+	if (!err)
+		err = media_map_parse(r->next_map, &e, &n);
+	if (err || slice_eq(r->next_map, r->map_blob))
+		unmap(&r->next_map);
+	return err;
+}
+
+/* True where the ports are others now; *ret_old is to be unmapped when nobody looks at it any more. */
+static bool map_commit(struct role *r, struct slice *ret_old)
+{
+	*ret_old = r->next_map.p ? r->map_blob : (struct slice){ NULL, 0 };
+	if (!r->next_map.p)
+		return false;
+	r->map_blob = r->next_map;
+	r->next_map = (struct slice){ NULL, 0 };
+	must(media_map_parse(r->map_blob, &r->map, &r->nmap) == 0);
+	return true;
 }
 
 static int take_setup_fd(struct role *r, struct loop_msg *m, size_t i)
@@ -231,15 +263,19 @@ static int on_prepare(struct role *r, struct loop_msg *m)
 	struct writer w = writer_on(buf, sizeof(buf));
 	int err;
 
-	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
+	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n + p.map || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
 		return ERR_PROTO;
 	err = take_layout(r, &p, m);
+	if (!err && p.map)
+		err = take_next_map(r, m->fds[m->nfds - 1]);
 	if (!err)
 		err = load_next(r, m->fds[0], why);
-	if (err)
+	if (err) {
 		revision_fini(&r->next);
-	else
+		unmap(&r->next_map);
+	} else {
 		r->transaction = p.transaction;
+	}
 	wr_u32(&w, p.transaction);
 	wr_u32(&w, (uint32_t)err);
 	wr_slice(&w, slice_str(why[0] ? why : base_strerror(err)));
@@ -252,6 +288,7 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	struct reader rd = reader_on(m->body.p, m->body.n);
 	uint32_t transaction = rd_u32(&rd);
 	struct app_revision old = r->now;
+	struct slice old_map;
 	uint8_t body[4];
 	struct writer w = writer_on(body, sizeof(body));
 
@@ -261,7 +298,9 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	r->next = (struct app_revision){ 0 };
 	r->now.bundle->revision = rd_u64(&rd);
 	r->transaction = 0;
+	r->new_map = map_commit(r, &old_map);
 	r->ops->commit(r);
+	unmap(&old_map);
 	close_listeners(r, &r->now.layout);
 	revision_fini(&old);
 	wr_u32(&w, transaction);
@@ -278,6 +317,7 @@ static int on_abort(struct role *r, struct loop_msg *m)
 	r->ops->abort(r);
 	close_listeners(r, &r->now.layout);
 	revision_fini(&r->next);
+	unmap(&r->next_map);
 	r->transaction = 0;
 	return 0;
 }

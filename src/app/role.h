@@ -31,6 +31,8 @@ struct role {
 	char *token_hash, *api_tls;
 	struct loop_shm calls, streams, admin, records, events, keys, secrets, wishes;
 	const struct media_map_entry *map; uint32_t nmap;
+	struct slice map_blob, next_map;   /* mapped: in force; prepared, or empty */
+	bool new_map;                      /* during commit: the ports are others now */
 	int listener[APP_LISTENERS];       /* by number, -1: none */
 	int http, control;
 	int *media;                        /* 2 * nmap */

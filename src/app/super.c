@@ -86,6 +86,32 @@ void app_super_kill(struct child *c)
 	kill(c->pid, SIGKILL);
 }
 
+/* A spare that was born with what does not hold any more goes at once; its end is told to nobody. */
+static void spare_drop(struct seat *seat)
+{
+	struct child *c = seat->spare;
+
+	if (!c)
+		return;
+	c->replaced = true;
+	app_super_kill(c);
+	app_revise_child_gone(c);
+	seat->spare = NULL;
+	c->lost = true;
+	c->next_lost = seat->super->lost;
+	seat->super->lost = c;
+}
+
+void app_super_swap(struct super *s, enum app_role role)
+{
+	struct seat *seat = &s->seat[role];
+
+	seat->swap = true;
+	loop_timer_stop(&seat->respawn);
+	spare_drop(seat);
+	seat_fill(seat);
+}
+
 void app_super_fail(struct super *s, int exit_code)
 {
 	if (!s->exit_code)
@@ -116,13 +142,15 @@ static void on_serving(struct child *c, struct reader *r)
 	c->state = CHILD_SERVING;
 	loop_timer_stop(&c->late);
 	base_log(BASE_INFO, "super", "%s serves pid=%d", app_role_name(c->seat->role), c->pid);
+	c->seat->swap = false;
 	seat_fill(c->seat);
+	app_revise_committed(c, 0);
 	if (c->seat->role == APP_ENGINE)
 		app_ending_engine_serves(s);
 	if (s->phase == SUPER_STARTING && app_super_ready(s)) {
 		s->phase = SUPER_RUNNING;
 		base_log(BASE_INFO, "super", "ready revision=%llu listeners=%zu port_pairs=%u max_calls=%u", (unsigned long long)s->bundle->revision,
-			s->p->sockets.nlisteners, s->p->sockets.nmap, s->p->limits.max_calls);
+			s->p->sockets.nlisteners, s->ports.nmap, s->p->limits.max_calls);
 		app_notify("READY=1");
 	}
 	app_super_health(s);
@@ -319,6 +347,10 @@ void app_super_child_ready(struct child *c)
 	c->state = CHILD_SPARE;
 	loop_timer_stop(&c->late);
 	c->seat->spare_step = 0;
+	if (c->seat->swap && c->seat->serving) {
+		c->seat->serving->replaced = true;
+		app_super_kill(c->seat->serving);
+	}
 	seat_promote(c->seat);
 }
 
@@ -327,7 +359,7 @@ void app_super_child_ready(struct child *c)
 static void tell_death(const struct child *c, int status)
 {
 	const char *what = c->state >= CHILD_STARTING ? "died" : "spare died";
-	enum base_level level = c->seat->super->phase >= SUPER_STOP_ENGINE ? BASE_DEBUG : BASE_WARN;
+	enum base_level level = c->replaced || c->seat->super->phase >= SUPER_STOP_ENGINE ? BASE_DEBUG : BASE_WARN;
 
 	if (WIFSIGNALED(status))
 		base_log(level, "super", "%s %s pid=%d signal=%d", app_role_name(c->seat->role), what, c->pid, WTERMSIG(status));
@@ -343,6 +375,10 @@ static void serving_died(struct seat *seat)
 	seat->serving = NULL;
 	if (!may_start(s))
 		return;
+	if (seat->swap && seat->spare && seat->spare->state == CHILD_SPARE) { /* as planned */
+		seat_promote(seat);
+		return;
+	}
 	seat->restarts++;
 	if (mono_ms_since(base_mono_now(), seat->promoted) >= LIFE_MS)
 		seat->step = 0;
@@ -391,8 +427,11 @@ static void child_lost(struct child *c)
 	struct super *s = c->seat->super;
 
 	app_super_kill(c);
+	if (c->lost)
+		return;
 	if (s->phase == SUPER_STARTING || s->phase >= SUPER_STOP_ENGINE)
 		return; /* its exit status matters, or nothing hurries */
+	c->lost = true;
 	c->next_lost = s->lost;
 	s->lost = c;
 	vacate(c);
@@ -510,6 +549,8 @@ static int super_init(struct super *s)
 	s->bundle = base_ref(s->p->bundle);
 	s->doc = base_ref(s->p->doc);
 	err = app_numbers_init(&s->numbers, s->doc, s->p->sockets.listener);
+	if (!err)
+		err = app_ports_init(&s->ports, s->p->sockets.map, s->p->sockets.nmap, s->p->sockets.media, s->p->memory.map);
 	if (err)
 		return err;
 	for (size_t i = 0; i < APP_ROLES; i++) {
@@ -539,6 +580,7 @@ static void super_fini(struct super *s)
 	}
 	app_apply_fini(s);
 	app_revise_fini(s);
+	app_ports_fini(&s->ports, s->p->sockets.nmap);
 	base_unref(s->bundle);
 	base_unref(s->doc);
 	app_layout_fini(&s->numbers.now);
@@ -558,7 +600,7 @@ int app_super_run(const struct app_super_params *p)
 		return EXIT_INTERNAL;
 	s->p = p;
 	s->signal_fd = s->full = s->bare = s->em[0] = s->em[1] = s->ea[0] = s->ea[1] = -1;
-	s->revise.full = s->revise.bare = -1;
+	s->revise.full = s->revise.bare = s->revise.ports.blob = s->ports.blob = -1;
 	err = super_init(s);
 	if (err) {
 		base_log(BASE_ERROR, "super", "cannot start error=\"%s\"", base_strerror(err));

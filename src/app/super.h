@@ -14,6 +14,7 @@
 #include "app/limits.h"
 #include "app/memory.h"
 #include "app/numbers.h"
+#include "app/ports.h"
 #include "app/sockets.h"
 #include "app/spawn.h"
 #include "postern/loop.h"
@@ -55,12 +56,14 @@ struct child {
 	struct loop_chan *chan;
 	enum child_state state;
 	struct mono born;
-	uint32_t sockets_sent;             /* media */
+	uint32_t sockets, sockets_sent;    /* media */
 	struct loop_timer late;            /* to be a spare, to serve */
 	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
 	uint32_t asked;                    /* PREPARE without an answer; 0: none */
 	uint32_t voted;                    /* prepared this one and waits for COMMIT or ABORT; 0: none */
 	uint8_t has[APP_LISTENERS];        /* engine: listeners that it was given */
+	bool lost;                         /* it is in the list of those */
+	bool replaced;                     /* it was told to make way */
 	uint32_t taking;                   /* COMMIT of a change without its answer; 0: none */
 };
 
@@ -73,6 +76,7 @@ struct seat {
 	struct mono promoted;
 	int64_t since_ms;                  /* wall clock */
 	struct loop_timer promote, respawn;
+	bool swap;                         /* its spare takes over as soon as it is ready */
 };
 
 enum super_phase { SUPER_STARTING, SUPER_RUNNING, SUPER_DRAINING, SUPER_STOP_ENGINE, SUPER_STOP_REST };
@@ -86,6 +90,8 @@ struct revise {
 	struct conf_doc *next_doc;
 	int full, bare;                    /* snapshots of next */
 	struct app_layout layout;          /* of next */
+	struct app_ports ports;            /* of next; blob -1: they stay */
+	bool swap;                         /* media starts anew with it */
 	struct app_order *order;           /* of the API; NULL: SIGHUP */
 	struct loop_timer timer;
 };
@@ -105,6 +111,7 @@ struct super {
 	struct loop_timer end_timer;
 	uint32_t seq;                      /* transaction of the revision in force */
 	struct app_numbers numbers;
+	struct app_ports ports;
 	struct app_bundle *bundle;         /* in force */
 	struct conf_doc *doc;              /* its document */
 	struct app_order *waiting;         /* the API's next change, until its turn comes */
@@ -119,6 +126,8 @@ void app_super_fail(struct super *s, int exit_code);       /* at start: give up 
 void app_super_health(struct super *s);                    /* tell admin and systemd */
 void app_super_child_ready(struct child *c);               /* it has all that it needs */
 void app_super_kill(struct child *c);
+/** Begin anew with what holds now: a new spare, which takes over when it is ready. */
+void app_super_swap(struct super *s, enum app_role role);
 /** cb for every living child. */
 void app_super_each(struct super *s, void (*cb)(struct child *c));
 
@@ -140,8 +149,9 @@ void app_revise_committed(struct child *c, uint32_t transaction);
 void app_revise_newest(struct super *s, uint64_t number);
 void app_revise_child_gone(struct child *c);
 void app_revise_fini(struct super *s);
-/** Prepare next with its document in all, then store and commit; takes all four over. For order NULL (SIGHUP) nobody is answered. */
-void app_revise_begin(struct super *s, struct app_bundle *next, struct conf_doc *doc, const struct app_layout *layout, struct app_order *order);
+/** Prepare next in all, then store and commit; takes what is in it over. For order NULL (SIGHUP) nobody is answered. */
+struct app_next { struct app_bundle *bundle; struct conf_doc *doc; struct app_layout layout; struct app_ports ports; };
+void app_revise_begin(struct super *s, const struct app_next *next, struct app_order *order);
 
 /* apply.c */
 struct loop_msg;

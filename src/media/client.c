@@ -35,7 +35,7 @@ struct media_client {
 	struct loop_chan *chan;
 	struct base_ring *ring;
 	const struct media_map_entry *map;
-	uint32_t nmap;
+	uint32_t nmap, room, live;     /* slots of the map, of the memory, of the media process that runs */
 	struct media_header *header;   /* read-only */
 	struct media_slot *slots;      /* read-only */
 	struct media_pool *pool;
@@ -220,6 +220,19 @@ static void client_digits(struct media_client *c, struct slice body)
 	}
 }
 
+/* Slots that the media process has: all where none has run yet. */
+static uint32_t live_slots(const struct media_client *c, uint32_t nmap)
+{
+	uint32_t n = MEDIA_GET(c->header->nslots);
+
+	return n ? n : nmap;
+}
+
+static int pool_renew(struct media_client *c)
+{
+	return live_slots(c, c->nmap) == c->live ? 0 : media_pool_remap(c->pool, c->map, c->nmap, c->live = live_slots(c, c->nmap));
+}
+
 static void client_message(void *arg, struct loop_msg *m)
 {
 	struct media_client *c = arg;
@@ -232,6 +245,8 @@ static void client_message(void *arg, struct loop_msg *m)
 	}
 	switch (m->type) {
 	case MEDIA_MSG_HELLO:
+		if (pool_renew(c))
+			base_log(BASE_ERROR, "media", "no memory for the new ports");
 		resend(c);
 		break;
 	case MEDIA_MSG_INACTIVE:
@@ -265,14 +280,32 @@ static int client_memory(struct media_client *c, const struct media_client_param
 
 	if (err || n < p->nmap)
 		return ERR_TORN;
-	c->cell = base_alloc((p->nmap + 1) * sizeof(*c->cell));
+	c->room = n;
+	c->cell = calloc(n + 1, sizeof(*c->cell)); /* as the memory has room: cells never move */
 	if (!c->cell)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < p->nmap; i++) {
 		media_slot_take(&c->slots[i], &w);
 		c->cell[i].gen = w.gen;
 	}
-	return media_pool_new(p->map, p->nmap, &c->pool);
+	err = media_pool_new(p->map, p->nmap, &c->pool);
+	return err ? err : pool_renew(c);
+}
+
+int media_client_remap(struct media_client *c, const struct media_map_entry *map, uint32_t nmap)
+{
+	const struct media_map_entry *was = c->map;
+	int err;
+
+	if (nmap < c->nmap || nmap > c->room)
+		return ERR_RANGE;
+	c->map = map;
+	err = media_pool_remap(c->pool, map, nmap, live_slots(c, nmap));
+	if (err)
+		c->map = was;
+	else
+		c->nmap = nmap;
+	return err;
 }
 
 int media_client_new(const struct media_client_params *p, struct media_client **ret)

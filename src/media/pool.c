@@ -10,7 +10,7 @@
 
 #define NONE UINT32_MAX
 
-enum port_state { PORT_NONE, PORT_FREE, PORT_RESTING, PORT_USED };
+enum port_state { PORT_NONE, PORT_FREE, PORT_RESTING, PORT_USED, PORT_RETIRED }; /* retired: in no realm's range any more, but calls may have it */
 
 struct port {
 	enum port_state state;
@@ -82,16 +82,18 @@ static void rest_push(struct media_pool *p, struct group *g, uint32_t slot, stru
 	g->nresting++;
 }
 
-int media_pool_lanes(struct media_pool *p, unsigned lanes)
+static bool is_listed(const struct media_pool *p, uint32_t slot)
 {
-	size_t ngroups = (size_t)p->realms * 2 * lanes;
-	struct group *group;
-	uint32_t *used, at = 0;
+	return p->port[slot].state == PORT_FREE || p->port[slot].state == PORT_RESTING;
+}
 
-	if (lanes == p->lanes)
-		return 0;
-	group = base_alloc((ngroups + 1) * sizeof(*group));
-	used = base_alloc(lanes * sizeof(*used));
+/* Groups and lists anew, from the states: rests are forgotten. */
+static int regroup(struct media_pool *p, unsigned realms, unsigned lanes)
+{
+	size_t ngroups = (size_t)realms * 2 * lanes;
+	struct group *group = base_alloc((ngroups + 1) * sizeof(*group));
+	uint32_t *used = base_alloc(lanes * sizeof(*used)), at = 0;
+
 	if (!group || !used) {
 		free(group);
 		free(used);
@@ -101,6 +103,7 @@ int media_pool_lanes(struct media_pool *p, unsigned lanes)
 	free(p->used);
 	p->group = group;
 	p->used = used;
+	p->realms = realms;
 	p->lanes = lanes;
 	for (uint32_t i = 0; i < p->n; i++)
 		if (p->port[i].state != PORT_NONE)
@@ -113,10 +116,41 @@ int media_pool_lanes(struct media_pool *p, unsigned lanes)
 	for (uint32_t i = 0; i < p->n; i++) {
 		if (p->port[i].state == PORT_USED)
 			used[i % lanes]++;
-		else if (p->port[i].state != PORT_NONE)
-			free_add(p, pool_group_of(p, i), i); /* the workers changed: rests are forgotten */
+		else if (is_listed(p, i))
+			free_add(p, pool_group_of(p, i), i);
 	}
 	return 0;
+}
+
+int media_pool_lanes(struct media_pool *p, unsigned lanes)
+{
+	return lanes == p->lanes ? 0 : regroup(p, p->realms, lanes);
+}
+
+static enum port_state state_of(const struct media_map_entry *e, bool live)
+{
+	return e->ok == MEDIA_MAP_RETIRED ? PORT_RETIRED : e->ok && live ? PORT_FREE : PORT_NONE;
+}
+
+int media_pool_remap(struct media_pool *p, const struct media_map_entry *map, uint32_t nmap, uint32_t live)
+{
+	struct port *port = realloc(p->port, (nmap + 1) * sizeof(*port));
+	uint32_t *list = realloc(p->list, (nmap + 1) * sizeof(*list));
+	unsigned realms = 0;
+
+	p->port = port ? port : p->port;
+	p->list = list ? list : p->list;
+	if (!port || !list || nmap < p->n)
+		return nmap < p->n ? ERR_RANGE : -ENOMEM;
+	for (uint32_t i = 0; i < nmap; i++) {
+		if (i >= p->n || port[i].state != PORT_USED)
+			port[i] = (struct port){ .state = state_of(&map[i], i < live) };
+		if (map[i].realm >= realms)
+			realms = map[i].realm + 1u;
+	}
+	p->map = map;
+	p->n = nmap;
+	return regroup(p, realms, p->lanes);
 }
 
 int media_pool_new(const struct media_map_entry *map, uint32_t nmap, struct media_pool **ret)
@@ -126,18 +160,8 @@ int media_pool_new(const struct media_map_entry *map, uint32_t nmap, struct medi
 
 	if (!p)
 		return -ENOMEM;
-	p->map = map;
-	p->n = nmap;
-	p->port = base_alloc((nmap + 1) * sizeof(*p->port));
-	p->list = base_alloc((nmap + 1) * sizeof(*p->list));
-	err = p->port && p->list ? 0 : -ENOMEM;
-	for (uint32_t i = 0; !err && i < nmap; i++) {
-		p->port[i].state = map[i].ok ? PORT_FREE : PORT_NONE;
-		if (map[i].realm >= p->realms)
-			p->realms = map[i].realm + 1u;
-	}
-	if (!err)
-		err = media_pool_lanes(p, 1);
+	p->lanes = 1;
+	err = media_pool_remap(p, map, nmap, nmap);
 	if (err) {
 		media_pool_free(p);
 		return err;
@@ -206,10 +230,12 @@ int media_pool_claim(struct media_pool *p, uint32_t slot)
 
 	if (slot >= p->n || p->port[slot].state == PORT_NONE)
 		return ERR_NOTFOUND;
-	if (p->port[slot].state != PORT_FREE)
+	if (p->port[slot].state != PORT_FREE && p->port[slot].state != PORT_RETIRED)
 		return ERR_EXISTS;
 	g = pool_group_of(p, slot);
-	free_del(p, g, slot);
+	if (p->port[slot].state == PORT_FREE)
+		free_del(p, g, slot);
+	p->port[slot].state = PORT_USED;
 	p->used[slot % p->lanes]++;
 	return 0;
 }
@@ -218,6 +244,10 @@ void media_pool_give(struct media_pool *p, uint32_t slot, struct mono now)
 {
 	must(media_pool_used(p, slot));
 	p->used[slot % p->lanes]--;
+	if (p->map[slot].ok == MEDIA_MAP_RETIRED) {
+		p->port[slot].state = PORT_RETIRED;
+		return;
+	}
 	rest_push(p, pool_group_of(p, slot), slot, now);
 }
 

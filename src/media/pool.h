@@ -13,6 +13,11 @@
 
 struct media_pool;
 int media_pool_new(const struct media_map_entry *map, uint32_t nmap, struct media_pool **ret);
+/**
+ * Another map of the same slots, and more: ports in use stay so, whatever the map says of them now. live: slots below it may be taken.
+ * @return 0; ERR_RANGE: the map is shorter than the one before; -ENOMEM: the pool is as it was, or without its new ports
+ */
+int media_pool_remap(struct media_pool *p, const struct media_map_entry *map, uint32_t nmap, uint32_t live);
 void media_pool_free(struct media_pool *p);
 /** Number of lanes: a slot's lane is its index modulo that. */
 int media_pool_lanes(struct media_pool *p, unsigned lanes);

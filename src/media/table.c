@@ -67,11 +67,14 @@ int media_table_new(struct media_header *h, struct media_slot *slots, uint32_t n
 		media_table_free(t);
 		return -ENOMEM;
 	}
-	if (h->magic != MEDIA_MAGIC || h->nslots != nslots) {
-		memset(slots, 0, nslots * sizeof(*slots));
+	if (h->magic != MEDIA_MAGIC) {
 		memset(h, 0, sizeof(*h));
+		memset(slots, 0, nslots * sizeof(*slots));
 		h->nslots = nslots;
 		__atomic_store_n(&h->magic, MEDIA_MAGIC, __ATOMIC_RELEASE);
+	} else if (h->nslots < nslots) { /* ports of a new revision behind the others */
+		memset(&slots[h->nslots], 0, (nslots - h->nslots) * sizeof(*slots));
+		MEDIA_SET(h->nslots, nslots);
 	}
 	for (uint32_t i = 0; i < nslots; i++) {
 		media_slot_take(&slots[i], &w);

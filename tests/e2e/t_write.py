@@ -4,6 +4,7 @@ import socket
 
 from lib.base import check, equal, test, until
 from lib.daemon import Bed
+from lib.rtp import both_ways
 from t_call import establish
 
 
@@ -154,3 +155,54 @@ def write_listener_comes_back(t):
         finally:
             s.close()
     until(free, 6, 'the address of the removed listener is free')
+
+
+@test()
+def write_port_ranges(t):
+    """Realms' port ranges grow, move and shrink under a call that stands: its audio goes on, new calls use the new ports, a realm that is new works at once;
+    ports that are others' are 422 and nothing changes; a removed range comes back; all of it also over the death of engine and media"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    ip = {r['id']: r['media']['address'] for r in bed.doc['realms']}
+    before = bed.d.processes()
+
+    def new_call(number, low, high):
+        c2, i2, ra2, rb2 = establish(bed, bed.a, bed.b, number)
+        check(low <= c2.rsdp.dest()[1] <= high, 'port %d is not of %d-%d', c2.rsdp.dest()[1], low, high)
+        both_ways(ra2, c2.rsdp.dest(), rb2, i2.rsdp.dest())
+        hang_up(c2, i2)
+
+    write(bed, 'PATCH', '/config/realms/core', {'media': {'port_min': 30000, 'port_max': 30098}})
+    new_call('2002', 30000, 30099)
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    equal(bed.d.processes()['engine']['pid'], before['engine']['pid'], 'the engine')
+    equal(bed.d.processes()['media']['restarts'], 0, 'restarts of media')
+
+    held = []
+    for port in range(31000, 31010):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind((ip['core'], port))
+        held.append(s)
+    tag = etag(bed)
+    r = write(bed, 'PATCH', '/config/realms/core', {'media': {'port_min': 31000, 'port_max': 31008}}, want=422)
+    check(r.json['errors'][0]['pointer'].startswith('/realms/0') and 'in use' in r.text, 'why: %s', r.text)
+    equal(etag(bed), tag, 'the revision')
+    for s in held:
+        s.close()
+    write(bed, 'PATCH', '/config/realms/core', {'media': {'port_min': 31000, 'port_max': 31008}})
+    for role in ('media', 'engine'):
+        bed.d.restarted(role, bed.d.kill(role))
+        both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+        new_call('2003', 31000, 31009)
+    write(bed, 'PATCH', '/config/realms/core', {'media': {'port_min': 20000, 'port_max': 20118}})
+    new_call('2004', 20000, 20119)
+    write(bed, 'POST', '/config/realms', {'id': 'third', 'media': {'address': t.ip(4), 'port_min': 20000, 'port_max': 20018}})
+    write(bed, 'POST', '/config/listeners', {'id': 'third-udp', 'realm': 'third', 'transport': 'udp', 'address': t.ip(4), 'port': 5060})
+    write(bed, 'PATCH', '/config/trunks/b', {'realm': 'third'})
+    c3, i3, ra3, rb3 = establish(bed, bed.a, bed.b, '2005')
+    equal(i3.rsdp.dest()[0], t.ip(4), 'media address of the new realm')
+    both_ways(ra3, c3.rsdp.dest(), rb3, i3.rsdp.dest())
+    hang_up(c3, i3)
+    hang_up(c, i)
+    bed.d.no_calls()
