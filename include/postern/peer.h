@@ -139,7 +139,7 @@ struct peer_live_target {
 	uint16_t silent, failed500, probe_bad, probe_good, flaps;
 	uint32_t ttl, rtt_us;
 	struct peer_live_rate rate;
-	int64_t probe_ms, rest_ms, held_ms, ramp_ms, up_ms; /* last probe; until when it rests, is held, ramps; when it came up */
+	int64_t probe_ms, rest_ms, held_ms, ramp_ms, up_ms, heard_ms; /* last probe; until when it rests, is held, ramps; when it came up, was heard last */
 };
 struct peer_live_trunk {
 	char id[64]; struct peer_live_rate rate; uint32_t calls_in, calls_out; uint32_t ntargets; uint8_t drained; uint8_t resolving;
@@ -213,6 +213,8 @@ bool peer_way_goes_on(const struct peer_way *w, int status);
  * sent_ms: monotonic clock; an answer to what was sent before a target went down does not make it well.
  */
 void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms);
+/** A request that was sent to this address at since_ms (monotonic) was never answered; not held against a target that has answered others since. */
+void peer_unanswered(struct peer_plane *p, const union base_addr *addr, int transport, int64_t since_ms);
 /** Milliseconds that a target of this trunk has for its first response. */
 int64_t peer_try_ms(const struct peer_trunk *t);
 /** May a call come in from this trunk? Counts it for max_cps. */

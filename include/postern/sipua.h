@@ -82,6 +82,11 @@ struct sipua_handlers {
 	void (*sending)(void *arg);
 	/** Policies changed what the dialog's owner acts on: SIPUA_POLICED_*. sip: the message, as they left it. Before it leaves. NULL: nobody asks. */
 	void (*policed)(void *arg, struct sipua_dialog *d, void *dialog_arg, unsigned what, const struct wire_sip *sip);
+	/**
+	 * An INVITE that was cancelled and whose user has left it had no final answer for 64*T1 (RFC 3261 9.1), counted from since_ms of the monotonic clock.
+	 * May be NULL.
+	 */
+	void (*cancel_unanswered)(void *arg, const struct sipua_dest *dest, int64_t since_ms);
 };
 
 /**

@@ -24,6 +24,7 @@ struct apart {
 	int64_t sent_ms;
 	int last;                      /* final status that a target sent last */
 	struct loop_timer timer;
+	struct loop_timer silent;      /* for the target's first response */
 };
 
 static int64_t now_ms(void) { return base_mono_now().us / 1000; }
@@ -35,6 +36,7 @@ static void apart_destroy(void *obj)
 	unsigned i;
 
 	loop_timer_stop(&a->timer);
+	loop_timer_stop(&a->silent);
 	while ((n = a->call.others.next) != &a->call.others)
 		call_exchange_free(container_of(n, struct call_exchange, node));
 	sipua_srv_free(a->srv);
@@ -168,9 +170,10 @@ static void apart_response(void *arg, struct sipua_cli *cli, int status, const s
 	struct apart *a = arg;
 	struct call_leg *to = &a->call.leg[1];
 
+	loop_timer_stop(&a->silent);
 	if (status < 200)
 		return;
-	peer_report(a->call.eng->plane, a->way->trunk, &a->way->target, status, !sip, -1, a->sent_ms);
+	peer_report(a->call.eng->plane, a->way->trunk, &a->way->target, status, !sip, sip ? call_hunt_retry_after(sip) : -1, a->sent_ms);
 	if (sip && status < 300) {
 		sipua_dialog_establish(to->dialog, sip);
 		answer(a, status, sip);
@@ -186,6 +189,14 @@ static void apart_response(void *arg, struct sipua_cli *cli, int status, const s
 	}
 	/* RFC 4320: a 408 would come too late */
 	answer(a, sip ? status : status == 408 ? 504 : status, sip);
+}
+
+static void on_silence(void *arg)
+{
+	struct apart *a = arg;
+
+	peer_report(a->call.eng->plane, a->way->trunk, &a->way->target, 408, true, -1, a->sent_ms);
+	try_next(a);
 }
 
 static const struct sipua_cli_ops apart_cli_ops = { .response = apart_response };
@@ -232,8 +243,11 @@ static void try_next(struct apart *a)
 		to->listener = (unsigned)a->way->target.listener;
 		to->transport = (uint8_t)a->way->target.transport;
 		to->source = a->way->target.addr;
-		if (!send_request(a, sipua_srv_sip(a->srv)))
+		if (!send_request(a, sipua_srv_sip(a->srv))) {
+			if (!peer_plan_last(a->call.eng->plane, &a->plan))
+				loop_timer_start(a->call.eng->p.loop, &a->silent, peer_try_ms(a->way->trunk), on_silence, a);
 			return;
+		}
 		peer_report(a->call.eng->plane, a->way->trunk, &a->way->target, 503, true, -1, now_ms());
 	}
 	answer(a, a->last ? a->last : 503, NULL);

@@ -196,6 +196,10 @@ void call_hunt_end(struct call *c);
 void call_hunt_note(struct call *c, int status, const char *why);
 int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct peer_target *g, int64_t at_ms);
 
+/** Seconds of a response's Retry-After, -1: none. */
+int64_t call_hunt_retry_after(const struct wire_sip *resp);
+/** The leg's target refused a request of ours inside the dialog: 500 and 503 speak of its health (field fact F3). */
+void call_hunt_said(struct call_leg *leg, int status, const struct wire_sip *resp);
 /**
  * The call's target did not answer a request inside the dialog: the next target of its trunk (design.md section 8), and that it was silent.
  * False: there is none. name: storage for ret.

@@ -33,6 +33,8 @@ static void bye_response(void *arg, struct sipua_cli *cli, int status, const str
 	loop_timer_stop(&leg->bye_timer);
 	if (status < 200 || (!sip && bye_elsewhere(leg)))
 		return;
+	if (sip)
+		call_hunt_said(leg, status, sip);
 	leg->over = true;
 	leg->bye = NULL;
 	ending_persist(leg->call);

@@ -259,9 +259,18 @@ static void wishes_first(void *arg)
 	media_client_flush(e->p.media);
 }
 
+/** F3: a CANCEL that is not answered says of the target what an INVITE would. */
+static void cancel_unanswered(void *arg, const struct sipua_dest *dest, int64_t since_ms)
+{
+	const struct call_engine *e = arg;
+
+	peer_unanswered(e->plane, &dest->addr, dest->transport, since_ms);
+}
+
 const struct sipua_handlers *call_engine_handlers(void)
 {
-	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first, .policed = on_policed };
+	static const struct sipua_handlers h = { .request = call_front_request, .reaches = same_realm, .sending = wishes_first, .cancel_unanswered = cancel_unanswered,
+		.policed = on_policed };
 
 	return &h;
 }

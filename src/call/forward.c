@@ -347,6 +347,8 @@ static void on_failure(struct call_exchange *x, int status, const struct wire_si
 		status = 500; /* a matter of that leg alone */
 		resp = NULL;
 	}
+	if (resp)
+		call_hunt_said(to, status, resp);
 	slice_copy(phrase, sizeof phrase, resp ? wire_sip_phrase(resp) : (struct slice){ NULL, 0 });
 	forget(x);
 	call_exchange_refuse(x, status, phrase[0] ? phrase : NULL, resp);

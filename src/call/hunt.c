@@ -262,8 +262,7 @@ bool call_hunt_heard(struct call_exchange *x, int status)
 	return true;
 }
 
-/** Seconds of Retry-After, -1: none. */
-static int64_t retry_after(const struct wire_sip *resp)
+int64_t call_hunt_retry_after(const struct wire_sip *resp)
 {
 	char buf[64];
 	struct slice v = wire_sip_header(resp, "Retry-After", buf, sizeof buf);
@@ -283,7 +282,7 @@ static void way_failed(struct call_hunt *h, int status, const struct wire_sip *r
 	call_hunt_note(c, status, resp ? "rejected" : status == 408 ? "no-answer" : "unreachable");
 	/* a target that had answered something and then said no final word is not dead */
 	if (resp || !h->heard || status != 408)
-		peer_report(c->eng->plane, h->way->trunk, &h->way->target, status, !resp, resp ? retry_after(resp) : -1, h->sent_ms);
+		peer_report(c->eng->plane, h->way->trunk, &h->way->target, status, !resp, resp ? call_hunt_retry_after(resp) : -1, h->sent_ms);
 	if (!resp)
 		return;
 	h->status = status;
@@ -319,6 +318,16 @@ bool call_hunt_has_other(struct call_leg *leg)
 	struct peer_target t;
 
 	return peer_other_target(leg->call->eng->plane, leg->trunk, &leg->source, leg->transport, &t);
+}
+
+void call_hunt_said(struct call_leg *leg, int status, const struct wire_sip *resp)
+{
+	struct peer_plane *p = leg->call->eng->plane;
+	struct peer_target own;
+
+	/* that it answers within calls does not make a target well that takes no new ones */
+	if ((status == 500 || status == 503) && peer_target_at(p, leg->trunk, &leg->source, leg->transport, &own))
+		peer_report(p, leg->trunk, &own, status, false, call_hunt_retry_after(resp), now_ms());
 }
 
 bool call_hunt_elsewhere(struct call_leg *leg, char name[static 256], struct sipua_dest *ret)

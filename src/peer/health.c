@@ -70,7 +70,6 @@ static void go_down(struct plane_target *g, const char *reason)
 	l->held_ms = l->ramp_ms = 0;
 	l->parked = false;
 	turn(g, PEER_DOWN, reason);
-	g->next_probe = 0;
 	plane_arm(g);
 }
 
@@ -152,6 +151,7 @@ void peer_health_probed(struct plane_target *g, bool good, bool unreachable, con
 	if (l->health == PEER_RESTING)
 		return; /* until its time is over nothing wakes it */
 	if (good) {
+		l->heard_ms = plane_now();
 		probe_good(g);
 		return;
 	}
@@ -216,6 +216,8 @@ void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct 
 
 	if (!g)
 		return;
+	if (!own)
+		g->live->heard_ms = plane_now();
 	is_down = g->live->health == PEER_DOWN || g->live->health == PEER_RESTING;
 	if (own && status == 408) {
 		silent(g);
@@ -230,4 +232,17 @@ void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct 
 	} else if (!is_down || sent_ms >= plane_now() - (base_wall_ms() - g->live->since_ms)) {
 		well(g);
 	}
+}
+
+void peer_unanswered(struct peer_plane *p, const union base_addr *addr, int transport, int64_t since_ms)
+{
+	unsigned i, k;
+
+	for (i = 0; i < p->ntrunks; i++)
+		for (k = 0; k < p->trunk[i].ntargets; k++) {
+			struct plane_target *g = p->trunk[i].target[k];
+
+			if (g->pub.transport == transport && base_addr_eq(&g->pub.addr, addr) && g->live->heard_ms <= since_ms)
+				silent(g);
+		}
 }

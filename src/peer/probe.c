@@ -24,6 +24,8 @@ static int64_t interval_ms(const struct plane_target *g)
 	return g->live->health == PEER_DOWN ? c->failback.interval * 1000 : 0;
 }
 
+static int64_t drift(int64_t every) { return base_random_below((uint32_t)(every * DRIFT_PERCENT / 100 + 1)); }
+
 static void arm_at(struct plane_target *g, int64_t at)
 {
 	int64_t in = at - plane_now();
@@ -43,7 +45,7 @@ void peer_probe_arm(struct plane_target *g)
 	if (!every)
 		g->next_probe = 0;
 	else if (!g->next_probe)
-		g->next_probe = plane_now() + (g->live->health == PEER_DOWN ? every : base_random_below((uint32_t)every));
+		g->next_probe = plane_now() + (g->live->health == PEER_DOWN ? every - drift(every) : base_random_below((uint32_t)every));
 	if (g->next_probe && p->ua && (!due || g->next_probe < due))
 		due = g->next_probe;
 	if (due)
@@ -116,17 +118,14 @@ static struct slice method_of(const struct plane_target *g)
 
 void peer_target_dest(const struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *g, char name[static 256], struct sipua_dest *ret)
 {
-	struct slice host = slice_str(g->host);
-	const char *end = host.n && host.p[0] == '[' ? memchr(host.p, ']', host.n) : NULL, *colon = memchr(end ? end : host.p, ':', host.n - (size_t)((end ? end : host.p) - host.p));
+	struct wire_uri via;
 
 	*ret = (struct sipua_dest){ .listener = (unsigned)g->listener, .transport = (enum sipua_transport)g->transport, .addr = g->addr };
 	if (g->transport != SIPUA_TLS)
 		return;
-	if (end)
-		host = (struct slice){ host.p + 1, (size_t)(end - host.p - 1) };
-	else if (colon)
-		host.n = (size_t)(colon - host.p);
-	slice_copy(name, 256, host);
+	/* RFC 5922 section 4: the certificate must be that of the host which was asked for, be it an outbound proxy, not of what it resolved to */
+	if (wire_uri_parse(slice_str(g->via), &via) || !slice_copy(name, 256, via.host))
+		name[0] = 0;
 	ret->tls_name = name;
 	ret->tls = t->conf->tls && p->p.tls ? p->p.tls(p->p.tls_arg, t->conf->tls) : NULL;
 }
@@ -166,7 +165,7 @@ void peer_probe_now(struct plane_target *g)
 	if (g->cli || !p->ua || g->pub.listener < 0)
 		return;
 	g->probe_sent = plane_now();
-	g->next_probe = every ? g->probe_sent + every - base_random_below((uint32_t)(every * DRIFT_PERCENT / 100 + 1)) : 0;
+	g->next_probe = every ? g->probe_sent + every - drift(every) : 0;
 	if (probe_send(g)) {
 		done(g, false, true, "unreachable");
 		return;

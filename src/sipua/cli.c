@@ -50,6 +50,8 @@ static void give_up(void *arg)
 	struct sipua_cli *c = arg;
 
 	if (c->zombie) {
+		if (c->ua->handlers.cancel_unanswered && !c->ua->closing)
+			c->ua->handlers.cancel_unanswered(c->ua->arg, &c->dialog->dest, base_mono_now().us / 1000 - SIPUA_T1X64_MS);
 		destroy(c);
 		return;
 	}

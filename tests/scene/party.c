@@ -95,7 +95,7 @@ void party_reply(struct party *p, const char *request, int status, bool sdp)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s: %s\r\n", way[i], text_header(request, way[i]));
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "To: %s", text_header(request, "To"));
 	if (!strstr(text_header(request, "To"), "tag=") && status > 100)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ";tag=%s", p->tag);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, ";tag=%s", p->tag[0] ? p->tag : "none");
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\nContact: <sip:%c@127.0.0.1:%u>\r\n%sContent-Length: %zu\r\n\r\n%s", p->name, ntohs(p->addr.in.sin_port),
 		*body ? "Content-Type: application/sdp\r\n" : "", strlen(body), body);
 	party_send(p, text, n);

@@ -3,13 +3,16 @@
  * Plays scenes: `play FILE...`, without arguments all of tests/scene. What a line can say:
  *
  *   with , "no_answer": 2       further keys of trunk b (before anything else)
+ *   targets 2                   trunk b has two, B and C (before anything else)
  *   A INVITE 2001 sdp           A calls 2001; without `sdp` no body
  *   A REINVITE sdp | A BYE | A CANCEL | A ACK
  *   B < INVITE | A < 180        the next message that the party gets
+ *   B within 30 OPTIONS         the same, after at most that many seconds, during which time goes on
  *   B > 200 [INVITE] [sdp]      the party answers its last request, or its last INVITE
  *   A none | A skip             nothing has come; whatever has come is passed over
  *   after 31.5                  time goes on by that many seconds
  *   calls 0                     so many calls are there
+ *   target 0 down               state of a target of trunk b
  *   restart                     the engine dies, a new one takes over its memory
  *   # text                      a remark; the first one names the scene
  */
@@ -22,7 +25,7 @@
 #include "postern/sipua.h"
 #include "scene/rig.h"
 
-struct scene { struct rig *rig; const char *file; int line; char options[512]; };
+struct scene { struct rig *rig; const char *file; int line; unsigned targets; char options[512]; };
 
 static bool no(struct scene *s, const char *want, const char *got)
 {
@@ -70,6 +73,17 @@ static bool request(struct party *p, const char *method, char **save)
 	return true;
 }
 
+/** Time goes on in small steps until the party has something. */
+static bool within(struct scene *s, struct party *p, char **save)
+{
+	const char *seconds = strtok_r(NULL, " ", save), *what = strtok_r(NULL, " ", save);
+	long ms = seconds ? (long)(strtod(seconds, NULL) * 1000) : 0;
+
+	for (; what && ms > 0 && !rig_has(p); ms -= 50)
+		rig_advance(s->rig, 50);
+	return what && expect(s, p, what);
+}
+
 static bool act(struct scene *s, struct party *p, char **save)
 {
 	const char *word = strtok_r(NULL, " ", save);
@@ -80,6 +94,8 @@ static bool act(struct scene *s, struct party *p, char **save)
 		word = strtok_r(NULL, " ", save);
 		return word && expect(s, p, word);
 	}
+	if (!strcmp(word, "within"))
+		return within(s, p, save);
 	if (!strcmp(word, ">"))
 		return reply(p, save);
 	rig_advance(s->rig, 1);
@@ -100,6 +116,8 @@ static bool direct(struct scene *s, const char *word, const char *rest)
 		rig_advance(s->rig, (int64_t)(strtod(rest, NULL) * 1000));
 	else if (!strcmp(word, "calls"))
 		return rig_calls(s->rig) == strtoul(rest, NULL, 10) ? true : no(s, rest, "another number of calls");
+	else if (!strcmp(word, "target"))
+		return !strcmp(rig_target(s->rig, (unsigned)strtoul(rest, NULL, 10)), rest + strcspn(rest, " ") + 1) ? true : no(s, rest, rig_target(s->rig, (unsigned)strtoul(rest, NULL, 10)));
 	else if (!strcmp(word, "restart"))
 		return rig_restart(s->rig) ? true : no(s, "an engine", "none");
 	else
@@ -118,8 +136,12 @@ static bool play_line(struct scene *s, char *line)
 		snprintf(s->options, sizeof(s->options), "%s", line + 5);
 		return true;
 	}
+	if (!strncmp(line, "targets ", 8)) {
+		s->targets = (unsigned)strtoul(line + 8, NULL, 10);
+		return true;
+	}
 	if (!s->rig)
-		s->rig = rig_new(s->options);
+		s->rig = rig_new(s->options, s->targets);
 	if (!s->rig)
 		return false;
 	word = strtok_r(line, " ", &save);

@@ -19,6 +19,7 @@
 #include "postern/peer.h"
 #include "postern/sipua.h"
 
+#define PARTIES 3
 #define PORTS 16
 #define MAX_CALLS 16
 #define STEP_MS 50
@@ -37,7 +38,7 @@ struct rig {
 	void *store;
 	size_t store_bytes, live_bytes;
 	int chan[2];
-	struct party party[2];
+	struct party party[PARTIES];
 };
 
 static int udp_open(union base_addr *ret)
@@ -57,22 +58,25 @@ static unsigned port_of(const union base_addr *a)
 	return ntohs(a->in.sin_port);
 }
 
-static int peers_new(struct rig *r, const char *options)
+static int peers_new(struct rig *r, const char *options, unsigned targets)
 {
 	static char text[8192];
+	char second[64] = "";
 	struct conf_errors *errs = NULL;
 	struct conf_doc *doc = NULL;
-	int n = snprintf(text, sizeof(text),
+	int n = targets > 1 ? snprintf(second, sizeof(second), ",\"sip:127.0.0.1:%u\"", port_of(&r->party[2].addr)) : 0, err;
+
+	n = snprintf(text, sizeof(text),
 		"{\"schema\":1,\"system\":{\"max_calls\":%d,\"mid_call\":\"relay-all\"},"
 		"\"realms\":[{\"id\":\"core\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":20000,\"port_max\":%d}},"
 		"{\"id\":\"peering\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":21000,\"port_max\":%d}}],"
 		"\"listeners\":[{\"id\":\"a-udp\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":%u},"
 		"{\"id\":\"b-udp\",\"realm\":\"peering\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":%u}],"
-		"\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.1:%u\"},{\"id\":\"b\",\"realm\":\"peering\",\"target\":\"sip:127.0.0.1:%u\"%s}],"
+		"\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.1:%u\"},{\"id\":\"b\",\"realm\":\"peering\",\"targets\":[\"sip:127.0.0.1:%u\"%s]%s}],"
 		"\"routes\":[{\"id\":\"a-b\",\"order\":1,\"from\":[\"a\"],\"to\":\"b\"},{\"id\":\"b-a\",\"order\":2,\"from\":[\"b\"],\"to\":\"a\"}]}",
 		MAX_CALLS, 20000 + 2 * PORTS - 2, 21000 + 2 * PORTS - 2, port_of(&r->listener[0].addr), port_of(&r->listener[1].addr),
-		port_of(&r->party[0].addr), port_of(&r->party[1].addr), options);
-	int err = conf_errors_new(&errs);
+		port_of(&r->party[0].addr), port_of(&r->party[1].addr), second, options);
+	err = conf_errors_new(&errs);
 
 	if (!err)
 		err = conf_parse((struct slice){ text, (size_t)n }, ctl_schema, errs, &doc);
@@ -142,7 +146,7 @@ static void engine_stop(struct rig *r)
 	loop_free(r->loop);
 }
 
-struct rig *rig_new(const char *options)
+struct rig *rig_new(const char *options, unsigned targets)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	int err;
@@ -151,11 +155,13 @@ struct rig *rig_new(const char *options)
 	for (int i = 0; i < 2; i++) {
 		r->listener[i] = (struct sipua_listener){ .id = i ? "b-udp" : "a-udp", .transport = SIPUA_UDP };
 		r->listener[i].fd = udp_open(&r->listener[i].addr);
-		r->party[i].fd = udp_open(&r->party[i].addr);
-		r->party[i].peer = r->listener[i].addr;
-		r->party[i].name = "AB"[i];
 	}
-	err = peers_new(r, options);
+	for (int i = 0; i < PARTIES; i++) {
+		r->party[i].fd = udp_open(&r->party[i].addr);
+		r->party[i].peer = r->listener[i > 0].addr;
+		r->party[i].name = "ABC"[i];
+	}
+	err = peers_new(r, options, targets);
 	if (!err)
 		err = memory_new(r);
 	if (!err)
@@ -173,10 +179,10 @@ void rig_free(struct rig *r)
 	loop_shm_unmap(&r->streams);
 	free(r->store);
 	free(r->live);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++)
 		close(r->listener[i].fd);
+	for (int i = 0; i < PARTIES; i++)
 		close(r->party[i].fd);
-	}
 	free(r);
 }
 
@@ -192,7 +198,7 @@ bool rig_restart(struct rig *r)
 	engine_stop(r);
 	memcpy(r->store, left, r->store_bytes);
 	free(left);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < PARTIES; i++)
 		while (party_read(&r->party[i]))
 			;
 	ok = engine_start(r) == 0;
@@ -202,7 +208,14 @@ bool rig_restart(struct rig *r)
 
 struct party *rig_party(struct rig *r, char name)
 {
-	return name == 'A' ? &r->party[0] : name == 'B' ? &r->party[1] : NULL;
+	return name >= 'A' && name < 'A' + PARTIES ? &r->party[name - 'A'] : NULL;
+}
+
+const char *rig_target(const struct rig *r, unsigned k)
+{
+	const struct peer_live_trunk *b = &r->live->trunk[1];
+
+	return k < b->ntargets ? peer_state_name(b->target[k].state) : "none";
 }
 
 unsigned rig_calls(const struct rig *r)
@@ -224,12 +237,17 @@ void rig_advance(struct rig *r, int64_t ms)
 		loop_turn(r->loop, 1);
 }
 
-bool rig_wait(struct rig *r, struct party *p)
+bool rig_has(const struct party *p)
 {
 	char c;
 
+	return recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+bool rig_wait(struct rig *r, struct party *p)
+{
 	for (int i = 0; i < WAIT_MS; i++) {
-		if (recv(p->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+		if (rig_has(p))
 			return true;
 		loop_turn(r->loop, 1);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The stage of a scene: the call engine and its SIP agent on loopback sockets, a media memory with nobody behind it, two parties that
+ * The stage of a scene: the call engine and its SIP agent on loopback sockets, a media memory with nobody behind it, three parties that
  * speak text, and a clock that stands until the scene lets it go on. One thread, no other process.
  */
 #ifndef TESTS_SCENE_RIG_H
@@ -24,15 +24,22 @@ struct party {
 };
 
 struct rig;
-/** options: further keys of trunk b, JSON text that begins with a comma, or "". NULL: could not be set up (said on stderr). */
-struct rig *rig_new(const char *options);
+/**
+ * options: further keys of trunk b, JSON text that begins with a comma, or "". targets: its targets, parties B and, of two, C.
+ * NULL: could not be set up (said on stderr).
+ */
+struct rig *rig_new(const char *options, unsigned targets);
 void rig_free(struct rig *r);
 struct party *rig_party(struct rig *r, char name);
 /** Let the clock go on, the engine at work all the time. */
 void rig_advance(struct rig *r, int64_t ms);
 /** Engine at work, clock standing, until a party has something to read or some real milliseconds are over. */
 bool rig_wait(struct rig *r, struct party *p);
+/** Has the party something to read? */
+bool rig_has(const struct party *p);
 unsigned rig_calls(const struct rig *r);
+/** State of a target of trunk b, as GET /trunks shows it. */
+const char *rig_target(const struct rig *r, unsigned k);
 /** The engine's process dies and another one takes its memory over. */
 bool rig_restart(struct rig *r);
 

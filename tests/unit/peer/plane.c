@@ -576,6 +576,48 @@ static void no_listener(void **state)
 	end();
 }
 
+/** RFC 5922: the certificate that is wanted is the proxy's where there is one, not the target's. */
+static void name_in_certificate(void **state)
+{
+	struct sipua_dest dest;
+	char name[256];
+	const struct peer_trunk *t;
+
+	begin("\"tls_profiles\":[{\"id\":\"p\",\"verify\":\"none\"}],\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"tls\":\"p\",\"target\":\"sips:pbx.example\",\"outbound_proxy\":[\"sips:127.0.0.7:5071\"]},"
+		"{\"id\":\"b\",\"realm\":\"core\",\"tls\":\"p\",\"target\":\"sips:[::1]:5061\"}]");
+	t = peer_trunk_find(b.set, "a");
+	peer_target_dest(b.plane, t, &t->target[0], name, &dest);
+	assert_string_equal(dest.tls_name, "127.0.0.7");
+	assert_string_equal(t->target[0].host, "pbx.example");
+	t = peer_trunk_find(b.set, "b");
+	peer_target_dest(b.plane, t, &t->target[0], name, &dest);
+	assert_non_null(strstr(dest.tls_name, "::1"));
+	end();
+}
+
+/** A CANCEL that nobody answers counts as a request does, but not against who answered others since. */
+static void unanswered_cancel(void **state)
+{
+	union base_addr addr;
+	int64_t sent;
+
+	two("");
+	order("in", true);
+	addr = b.plan.way[0].target.addr;
+	sent = base_mono_now().us / 1000;
+	base_clock_advance_ms(1000);
+	report(0, 180, false, -1);
+	base_clock_advance_ms(31000);
+	peer_unanswered(b.plane, &addr, 0, sent);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	peer_unanswered(b.plane, &addr, 1, sent + 30000);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	peer_unanswered(b.plane, &addr, 0, sent + 30000);
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	assert_int_equal(target("t", 1)->state, PEER_UP);
+	end();
+}
+
 static void statuses(void **state)
 {
 	begin(GROUP("priority", "{\"trunk\":\"x\"}", ",\"stop_on\":[500]"));
@@ -645,7 +687,7 @@ int main(void)
 		cmocka_unit_test(group_least_calls), cmocka_unit_test(group_weighted), cmocka_unit_test(held_trunks_go_behind), cmocka_unit_test(statuses),
 		cmocka_unit_test(probe_thresholds), cmocka_unit_test(unreachable_by_probe_is_down_at_once), cmocka_unit_test(rest_is_no_longer_than_asked),
 		cmocka_unit_test(parked_in_a_group), cmocka_unit_test(parked_round_robin), cmocka_unit_test(the_last_with_room_is_the_last), cmocka_unit_test(down_since_planned),
-		cmocka_unit_test(calls_a_second), cmocka_unit_test(least_calls_of_groups), cmocka_unit_test(a_hunt_is_bounded), cmocka_unit_test(no_listener),
+		cmocka_unit_test(calls_a_second), cmocka_unit_test(least_calls_of_groups), cmocka_unit_test(a_hunt_is_bounded), cmocka_unit_test(no_listener), cmocka_unit_test(name_in_certificate), cmocka_unit_test(unanswered_cancel),
 		cmocka_unit_test(limits), cmocka_unit_test(deep_groups_are_bounded),
 	};
 
