@@ -208,30 +208,43 @@ void peer_health_unpark(struct plane_target *g)
 	plane_arm(g);
 }
 
+/** 503: it rests for as long as it asks for, if that is allowed; else it is down like any other. */
+static void refused503(struct plane_target *g, int64_t retry_s)
+{
+	int64_t most = conf_of(g)->failback.max_rest;
+
+	if (retry_s > 0 && most > 0)
+		go_rest(g, retry_s < most ? retry_s : most);
+	else
+		go_down(g, "503");
+}
+
+static void answered(struct plane_target *g, int status, int64_t retry_s, int64_t sent_ms)
+{
+	bool is_down = g->live->health == PEER_DOWN || g->live->health == PEER_RESTING;
+
+	g->live->heard_ms = plane_now();
+	if (status == 503)
+		refused503(g, retry_s);
+	else if (status == 500)
+		failed500(g);
+	else if (!is_down || sent_ms >= plane_now() - (base_wall_ms() - g->live->since_ms))
+		well(g); /* an answer to what was sent before it went down says nothing of now */
+}
+
 void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms)
 {
 	struct plane_trunk *pt = peer_plane_trunk(p, t);
 	struct plane_target *g = pt ? peer_plane_target(pt, target) : NULL;
-	bool is_down;
 
 	if (!g)
 		return;
 	if (!own)
-		g->live->heard_ms = plane_now();
-	is_down = g->live->health == PEER_DOWN || g->live->health == PEER_RESTING;
-	if (own && status == 408) {
+		answered(g, status, retry_s, sent_ms);
+	else if (status == 408)
 		silent(g);
-	} else if (own) {
+	else
 		go_down(g, "unreachable");
-	} else if (status == 503 && retry_s > 0 && conf_of(g)->failback.max_rest > 0) {
-		go_rest(g, retry_s < conf_of(g)->failback.max_rest ? retry_s : conf_of(g)->failback.max_rest);
-	} else if (status == 503) {
-		go_down(g, "503");
-	} else if (status == 500) {
-		failed500(g);
-	} else if (!is_down || sent_ms >= plane_now() - (base_wall_ms() - g->live->since_ms)) {
-		well(g);
-	}
 }
 
 void peer_unanswered(struct peer_plane *p, const union base_addr *addr, int transport, int64_t since_ms)
