@@ -53,6 +53,8 @@ struct call_leg {
 	unsigned todo;                 /* requests of ours that wait, 1 << enum call_own */
 	unsigned tries;                /* of the one at the head, after a 491 */
 	struct loop_timer todo_timer;
+	struct sipua_srv *later;       /* a request of the peer that waits for the ACK of the other one; NULL: none */
+	struct loop_timer later_timer;
 	int64_t storm_at_ms;           /* when the window of the storm guard began */
 	unsigned storm;                /* requests in it */
 	uint64_t shown;                /* call_sdp_mark of the description that was sent last, whatever became of it */

@@ -141,6 +141,7 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 		struct call_leg *l = &c->leg[i];
 
 		call_own_stop(l);
+		call_mid_drop(l);
 		call_digits_free(l);
 		call_timer_stop(l);
 		if (l != told && !l->over && l->dialog && l->confirmed)

@@ -133,6 +133,7 @@ static void call_destroy(void *obj)
 	for (i = 0; i < 2; i++) {
 		loop_timer_stop(&c->leg[i].bye_timer);
 		call_own_stop(&c->leg[i]);
+		call_mid_drop(&c->leg[i]);
 		call_timer_stop(&c->leg[i]);
 		call_digits_free(&c->leg[i]);
 		call_text_clear(&c->leg[i].view);

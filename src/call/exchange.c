@@ -19,6 +19,8 @@ static void exchange_destroy(void *obj)
 	if (x->beside)
 		x->call->nothers--;
 	list_del(&x->node);
+	call_mid_kick(x->from);
+	call_mid_kick(x->to);
 	call_own_kick(x->from, 0);
 	call_own_kick(x->to, 0);
 	call_reliable_free(x->reliable);
@@ -150,6 +152,22 @@ static int busy_beside(const struct call_leg *leg)
 		busy = one ? one : busy;
 	}
 	return busy;
+}
+
+static bool ack_due(const struct call_exchange *x, const struct call_leg *leg)
+{
+	return x && x->from != leg && x->srv && x->method == WIRE_INVITE && x->state != CALL_X_ACK && sipua_srv_status(x->srv) >= 200;
+}
+
+bool call_exchange_acks(const struct call_leg *leg)
+{
+	const struct call *c = leg->call;
+	const struct list_node *n;
+	bool due = ack_due(c->x, leg);
+
+	for (n = c->others.next; n != &c->others && !due; n = n->next)
+		due = ack_due(container_of(n, struct call_exchange, node), leg);
+	return due;
 }
 
 int call_exchange_busy(const struct call_leg *leg)

@@ -89,14 +89,67 @@ static void early(struct call_leg *leg, struct call_verdict *v)
 		v->status = 488;
 }
 
+/* ---- a request that waits ---- */
+
+static void later_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
+{
+	struct call_leg *leg = arg;
+
+	leg->later = NULL;
+	call_mid_refuse(s, 487);
+}
+
+static const struct sipua_srv_ops later_ops = { .cancel = later_cancel };
+
+static void session_request(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m);
+
+static void on_later(void *arg)
+{
+	struct call_leg *leg = arg;
+	struct sipua_srv *srv = leg->later;
+
+	leg->later = NULL;
+	if (srv)
+		session_request(leg, srv, wire_sip_method(sipua_srv_sip(srv)));
+}
+
+void call_mid_kick(struct call_leg *leg)
+{
+	if (leg->later)
+		loop_timer_start(leg->call->eng->p.loop, &leg->later_timer, 0, on_later, leg);
+}
+
+void call_mid_drop(struct call_leg *leg)
+{
+	loop_timer_stop(&leg->later_timer);
+	if (leg->later)
+		call_mid_refuse(leg->later, 481);
+	leg->later = NULL;
+}
+
+/** The other peer's 2xx is out, its ACK a moment away: until then the request waits, rather than meet a glare that is none. */
+static bool waits(struct call_leg *leg, struct sipua_srv *srv)
+{
+	if (leg->later || leg->call->state != CALL_UP || !call_exchange_acks(leg))
+		return false;
+	leg->later = srv;
+	sipua_srv_bind(srv, &later_ops, leg);
+	return true;
+}
+
 /** A re-INVITE or UPDATE. */
 static void session_request(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
 {
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	bool sdp = call_body_is_sdp(sip);
-	int busy = m == WIRE_INVITE || sdp ? call_exchange_busy(leg) : 0, status;
+	int busy = 0, status;
 	struct call_verdict v;
 
+	if (m == WIRE_INVITE || sdp) {
+		if (waits(leg, srv))
+			return;
+		busy = leg->later ? 500 : call_exchange_busy(leg);
+	}
 	if (busy >= 400) {
 		base_count(COUNTER_MIDCALL_GLARE);
 		call_mid_refuse(srv, busy);

@@ -43,6 +43,9 @@ struct call_decision { int64_t at_ms; unsigned leg, purposes, relayed; enum wire
 /* midcall.c */
 /** Answer with a status, and Retry-After where the peer is to come again. */
 void call_mid_refuse(struct sipua_srv *srv, int status);
+/** The request of this leg's peer that waits for an ACK on the other goes on, or is given up. */
+void call_mid_kick(struct call_leg *leg);
+void call_mid_drop(struct call_leg *leg);
 /** Requests of our own that wait go out, as soon as the leg is free. */
 void call_own_kick(struct call_leg *leg, int64_t after_ms);
 void call_own_add(struct call_leg *leg, enum call_own what);
