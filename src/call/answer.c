@@ -84,25 +84,65 @@ static int pass_offer(struct call_exchange *x, const struct wire_sip *resp)
 	return status;
 }
 
+/** The caller cannot be asked: the callee's offer is answered by us. False: it cannot be, the call is gone. */
+static bool answer_ours(struct call_exchange *x, const struct wire_sip *resp)
+{
+	int status = call_ours_answer(x, resp);
+
+	if (!status)
+		status = call_reliable_settle(x, (struct slice){ x->to->sdp_out.p, x->to->sdp_out.n });
+	if (status)
+		call_end(x->call, "media", "postern", status, NULL, NULL);
+	return !status;
+}
+
+/** What the callee answered is an offer for a caller who gets this response reliably; once. */
+static bool present_early(struct call_exchange *x, const struct wire_sip *resp)
+{
+	if (x->presented || call_ours_heard(x, resp) || !call_reliable_wished(x, resp) || call_ours_present(x))
+		return false;
+	x->presented = true;
+	return true;
+}
+
+/** The 2xx of a callee that has its offer/answer with us. 0 or a status. */
+static int ours_success(struct call_exchange *x, const struct wire_sip *resp)
+{
+	int status = call_ours_heard(x, resp);
+
+	return status ? status : call_ours_present(x);
+}
+
+/** Description of a provisional response, for the caller. False: the call is gone. */
+static bool early_sdp(struct call_exchange *x, const struct wire_sip *resp, bool offer, struct slice *ret)
+{
+	*ret = (struct slice){ NULL, 0 };
+	if (offer && !call_reliable_can(sipua_srv_sip(x->srv)))
+		return answer_ours(x, resp);
+	if ((offer && !pass_offer(x, resp)) || (x->ours && present_early(x, resp)))
+		*ret = (struct slice){ x->offer_out.p, x->offer_out.n };
+	else if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
+		*ret = (struct slice){ x->answer_out.p, x->answer_out.n };
+	return true;
+}
+
 static void on_provisional(struct call_exchange *x, int status, const struct wire_sip *resp)
 {
 	struct call *c = x->call;
 	struct sipua_msg *msg;
-	struct slice sdp = { NULL, 0 };
+	struct slice sdp;
 	bool offer;
+	int err;
 
 	first_response(x, status);
 	if (status == 100)
 		return;
 	call_leg_allow(x->to, resp);
-	if (sipua_dialog_establish(x->to->dialog, resp))
-		return; /* a 1xx without a tag makes no dialog, and is shown all the same below */
-	if (!call_reliable_heard(x, resp, &offer))
+	err = sipua_dialog_establish(x->to->dialog, resp);
+	if ((err && err != ERR_PROTO) || !call_reliable_heard(x, resp, &offer))
+		return; /* a 1xx without a tag makes no dialog, and is shown all the same */
+	if (!early_sdp(x, resp, offer, &sdp))
 		return;
-	if (offer && !pass_offer(x, resp))
-		sdp = (struct slice){ x->offer_out.p, x->offer_out.n };
-	if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
-		sdp = (struct slice){ x->answer_out.p, x->answer_out.n };
 	if (!c->ringing_ms)
 		c->ringing_ms = base_wall_ms();
 	if (c->state == CALL_SETUP || sdp.n) {
@@ -139,7 +179,7 @@ struct sipua_msg *call_answer_make(struct call_exchange *x, int status, const st
 	call_is_up(x->call);
 	x->from->confirmed = true;
 	return response_for(x, status, resp, x->has_offer ? (struct slice){ x->answer_out.p, x->answer_out.n } :
-		(struct slice){ x->offer_out.p, x->answered ? 0 : x->offer_out.n });
+		(struct slice){ x->offer_out.p, x->answered || x->presented ? 0 : x->offer_out.n });
 }
 
 static void on_success(struct call_exchange *x, const struct wire_sip *resp)
@@ -159,7 +199,9 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		return;
 	}
 	x->to->confirmed = true;
-	if (!x->has_offer && !x->answered) {
+	if (x->ours) {
+		status = x->answered ? 0 : ours_success(x, resp);
+	} else if (!x->has_offer && !x->answered) {
 		status = pass_offer(x, resp);
 		x->state = CALL_X_ACK; /* its answer is in the caller's */
 	} else if (!x->has_offer)

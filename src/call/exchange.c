@@ -253,15 +253,30 @@ static void ack_answer(struct call_exchange *x, const struct wire_sip *sip)
 		call_exchange_free(x);
 }
 
+/** The answer to what the callee has already. */
+static void ack_agree(struct call_exchange *x, const struct wire_sip *sip)
+{
+	struct call *c = x->call;
+	int status = call_ours_agree(x, call_body_sdp(sip));
+
+	call_exchange_free(x);
+	if (status)
+		call_end(c, "media", "postern", status, NULL, NULL);
+	else
+		call_persist(c);
+}
+
 void call_exchange_ack(void *arg, struct sipua_srv *s, const struct wire_sip *sip)
 {
 	struct call_exchange *x = arg;
 
 	(void)s;
 	if (!sip) {
-		if (x->state == CALL_X_ACK)
+		if (x->state == CALL_X_ACK && !x->ours)
 			sipua_cli_ack(x->cli, NULL);
 		call_end(x->call, "no-ack", "postern", 408, NULL, NULL);
+	} else if (x->ours && !x->answered) {
+		ack_agree(x, sip);
 	} else if (x->state == CALL_X_ACK) {
 		ack_answer(x, sip);
 	} else {

@@ -35,6 +35,8 @@ struct call_exchange {
 	bool as_invite;                /* an UPDATE that goes on as re-INVITE */
 	bool has_offer;                /* the request carries the offer */
 	bool local_answer;             /* UPDATE without SDP as re-INVITE: the answer stays on `to` */
+	bool ours;                     /* the callee's offer/answer is between it and us (ours.c) */
+	bool presented;                /* and the caller got its outcome as an offer in a reliable response */
 	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
 	bool canceled;
 	bool consumed;                 /* answered here: `to` knows nothing of it */
@@ -69,6 +71,10 @@ int call_relay_fill(struct sipua_msg *msg, const struct wire_sip *sip, const str
 /* reliable.c */
 /** May this caller be sent reliable responses? */
 bool call_reliable_can(const struct wire_sip *invite);
+/** Is this 1xx to be sent to the caller reliably? */
+bool call_reliable_wished(const struct call_exchange *x, const struct wire_sip *resp);
+/** PRACK for the callee's offer that call_reliable_heard told of. 0 or a status. */
+int call_reliable_settle(struct call_exchange *x, struct slice answer);
 /** A 1xx of the callee: acknowledged if it asks for it. False: a repeat, or out of order. *ret_offer: it holds an offer, PRACK waits for the answer. */
 bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, bool *ret_offer);
 /** 1xx and 2xx for the caller: consumed, sent now or in their order. */
@@ -90,6 +96,20 @@ bool call_transfer_passes(struct call_engine *e, const struct call_aim *aim, con
 /** Replaces and Refer-To as that leg's peer must read them. */
 int call_transfer_replaces(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
 int call_transfer_add(struct sipua_msg *msg, const struct wire_sip *sip, const struct call_leg *to);
+
+/* ours.c; int: 0 or a SIP status */
+/** Does the callee of this INVITE without SDP get an offer of ours? */
+bool call_ours_wanted(const struct call_exchange *x);
+/** Our offer, in x->to->sdp_out. */
+int call_ours_offer(struct call_exchange *x);
+/** Our answer to the offer in this response, for a caller who cannot be asked now; in x->to->sdp_out. */
+int call_ours_answer(struct call_exchange *x, const struct wire_sip *resp);
+/** What the callee's response says to our offer. 488: nothing so far. */
+int call_ours_heard(struct call_exchange *x, const struct wire_sip *resp);
+/** The offer for the caller, in x->offer_out. */
+int call_ours_present(struct call_exchange *x);
+/** The caller's answer to it, in PRACK or ACK: media flows. */
+int call_ours_agree(struct call_exchange *x, struct slice answer);
 
 /* replace.c */
 /** An INVITE with Replaces that names this leg, from that trunk: its sender takes the place of the leg's peer, or is refused. in is consumed. */

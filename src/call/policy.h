@@ -128,6 +128,10 @@ int call_shown_all(struct call_leg *leg);
 void call_shown_reset(struct call_leg *offerer, struct call_leg *answerer);
 /** Can this change of formats be answered here: may the other side go on sending what it sends? */
 bool call_shown_can_codec(const struct call_leg *leg, const struct wire_sdp *now, const struct call_change *ch);
+/** The leg's descriptions are new: what its peer wants by them, all of it shown. */
+int call_shown_settle(struct call_leg *leg, bool was_offer);
+/** The other leg is to be shown this one's view: a request of ours, when it is free. */
+void call_shown_other(struct call_leg *leg);
 /** Somebody else speaks on this leg, and offers `now`: may the other leg go on as it is? shown: directions that it was shown of the one before. */
 bool call_shown_fits(const struct call_leg *leg, const struct wire_sdp *now, const uint8_t *shown);
 /** Offer of ours to that leg's peer: all that somebody else offers; lines of the session that he does not have stand with port 0. */

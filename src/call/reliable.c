@@ -142,11 +142,16 @@ static void on_silence(void *arg)
 	loop_timer_start(x->call->eng->p.loop, &r->timer, r->wait_ms, on_silence, r);
 }
 
-void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, const struct wire_sip *resp)
+bool call_reliable_wished(const struct call_exchange *x, const struct wire_sip *resp)
 {
 	const struct wire_sip *invite = sipua_srv_sip(x->srv);
-	bool must = lists(invite, "Require", "100rel"), wished = must || (call_reliable_can(invite) && lists(resp, "Require", "100rel"));
-	struct call_reliable *r = wished ? reliable_of(x) : NULL;
+
+	return lists(invite, "Require", "100rel") || (call_reliable_can(invite) && lists(resp, "Require", "100rel"));
+}
+
+void call_reliable_provisional(struct call_exchange *x, struct sipua_msg *msg, const struct wire_sip *resp)
+{
+	struct call_reliable *r = call_reliable_wished(x, resp) ? reliable_of(x) : NULL;
 
 	if (!r) {
 		sipua_srv_send(x->srv, msg);
@@ -221,6 +226,10 @@ static int take_answer(struct call_reliable *r, const struct wire_sip *sip)
 	struct slice text, body = call_body_sdp(sip);
 	int status;
 
+	if (x->presented && !x->answered && body.n) {
+		status = call_ours_agree(x, body);
+		return status ? status : call_persist(x->call) ? 500 : 0;
+	}
 	if (!body.n)
 		return 0; /* it may come in a later PRACK of a later response, or never: the timer of the callee ends that */
 	if (!r->owed)
@@ -332,6 +341,14 @@ static bool in_order(struct call_reliable *r, const struct wire_sip *resp, uint3
 	return true;
 }
 
+int call_reliable_settle(struct call_exchange *x, struct slice answer)
+{
+	uint32_t rseq = x->reliable->owed;
+
+	x->reliable->owed = 0;
+	return prack_callee(x, rseq, answer);
+}
+
 void call_reliable_restart(struct call_exchange *x)
 {
 	if (!x->reliable)
@@ -353,7 +370,7 @@ bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, b
 	r = reliable_of(x);
 	if (!r || slice_u64(v, UINT32_MAX, &rseq) || !rseq || !in_order(r, resp, (uint32_t)rseq))
 		return false;
-	if (!x->has_offer && !x->answered && !r->owed && call_body_is_sdp(resp)) {
+	if (!x->has_offer && !x->ours && !x->answered && !r->owed && call_body_is_sdp(resp)) {
 		*ret_offer = true;
 		r->owed = (uint32_t)rseq;
 		return true;

@@ -346,19 +346,10 @@ static int admit(struct call_exchange *x)
 	return 0;
 }
 
-/** Both legs as they are now; the other one was told nothing. */
+/** The leg as it is now; the other one was told nothing. */
 static int leg_settle(struct call_leg *leg, struct slice in, struct slice out, bool offer)
 {
-	if (call_text_set(&leg->sdp_in, in) || call_text_set(&leg->sdp_out, out))
-		return 500;
-	leg->was_offer = offer;
-	memset(leg->want_dir, WIRE_SENDRECV, sizeof leg->want_dir);
-	if (offer)
-		call_shown_wants(&now, leg->want_dir);
-	else
-		call_shown_answered(&now, out, leg->want_dir);
-	memcpy(leg->shown_dir, leg->want_dir, sizeof leg->shown_dir);
-	return call_shown_all(leg) ? 500 : 0;
+	return call_text_set(&leg->sdp_in, in) || call_text_set(&leg->sdp_out, out) || call_shown_settle(leg, offer) ? 500 : 0;
 }
 
 /** Our answer to him, of what the other leg's peer has. 0 or a status. */
@@ -392,15 +383,6 @@ static int join_here(struct call_exchange *x)
 	if (!status && !call_exchange_beside(x))
 		status = 500;
 	return status ? status : admit(x);
-}
-
-/** What the other leg was shown is not what it is to be shown: a request of ours, when it is free. */
-static void show_other(struct call_leg *leg)
-{
-	if (call_text_set(&leg->goal, text_of(&leg->view)))
-		return;
-	memcpy(leg->goal_dir, leg->shown_dir, sizeof leg->goal_dir);
-	call_own_add(call_other(leg), CALL_OWN_SHOW);
 }
 
 /* ---- through the other leg ---- */
@@ -461,7 +443,7 @@ static void join_success(struct call_exchange *x, const struct wire_sip *resp)
 	sipua_cli_free(x->cli);
 	x->cli = NULL;
 	if (join_failed(x, status, NULL))
-		show_other(leg);
+		call_shown_other(leg);
 }
 
 static void join_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
@@ -518,7 +500,7 @@ static int ack_take(struct call_exchange *x, const struct wire_sip *sip)
 		return status;
 	call_media_apply(x->call);
 	if (!call_shown_fits(leg, &now, x->shown_dir))
-		show_other(leg);
+		call_shown_other(leg);
 	call_persist(x->call);
 	return 0;
 }
@@ -606,7 +588,7 @@ static int pick_up_end(struct call_exchange *x, struct call_exchange *x0)
 	}
 	call_reliable_final(x0, caller);
 	if (!fits)
-		show_other(x->from);
+		call_shown_other(x->from);
 	return 0;
 }
 

@@ -154,6 +154,8 @@ static int dialogs_new(struct call *c, struct sipua_srv *srv, const struct call_
 	return err;
 }
 
+static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
+
 /** The INVITE itself; SDP was made by then. */
 static int invite_send(struct call_exchange *x, const struct wire_sip *sip, const struct call_addresses *adr, const struct sipua_dest *dest)
 {
@@ -172,7 +174,7 @@ static int invite_send(struct call_exchange *x, const struct wire_sip *sip, cons
 	if (!err)
 		err = call_transfer_replaces(msg, sip, x->to);
 	if (!err)
-		err = call_body_put(msg, sip, (struct slice){ x->offer_out.p, x->has_offer ? x->offer_out.n : 0 }, x->to);
+		err = call_body_put(msg, sip, x->ours ? text_of(&x->to->sdp_out) : (struct slice){ x->offer_out.p, x->has_offer ? x->offer_out.n : 0 }, x->to);
 	if (err) {
 		sipua_msg_free(msg);
 		return err;
@@ -187,8 +189,9 @@ static int offer_make(struct call_exchange *x, const struct wire_sip *sip)
 	int status;
 
 	x->has_offer = call_body_is_sdp(sip);
+	x->ours = x->presented = x->to->was_offer = false;
 	if (!x->has_offer)
-		return 0;
+		return call_ours_wanted(x) ? call_ours_offer(x) : 0;
 	status = call_sdp_check(call_body_sdp(sip));
 	if (!status && call_text_set(&x->offer_in, call_body_sdp(sip)))
 		status = 500;
@@ -218,8 +221,6 @@ int call_setup_invite(struct call_exchange *x)
 	status = offer_make(x, sip);
 	if (status)
 		return status;
-	/* an offer in a reliable response could not be answered by a caller that knows none */
-	x->to->no_reliable = !x->has_offer && !call_reliable_can(sip);
 	peer_target_dest(c->eng->plane, x->to->trunk, target, name, &dest);
 	if (dialogs_new(c, x->srv, &adr, &dest))
 		return 500;

@@ -415,6 +415,27 @@ static bool formats_fit(const struct wire_sdp *in, const struct wire_sdp *out, c
 	return true;
 }
 
+int call_shown_settle(struct call_leg *leg, bool was_offer)
+{
+	leg->was_offer = was_offer;
+	memset(leg->want_dir, WIRE_SENDRECV, sizeof leg->want_dir);
+	parsed_of(&leg->sdp_in, &doc_base);
+	if (was_offer)
+		call_shown_wants(&doc_base, leg->want_dir);
+	else
+		call_shown_answered(&doc_base, text_of(&leg->sdp_out), leg->want_dir);
+	memcpy(leg->shown_dir, leg->want_dir, sizeof leg->shown_dir);
+	return call_shown_all(leg);
+}
+
+void call_shown_other(struct call_leg *leg)
+{
+	if (call_text_set(&leg->goal, text_of(&leg->view)))
+		return;
+	memcpy(leg->goal_dir, leg->want_dir, sizeof leg->goal_dir);
+	call_own_add(call_other(leg), CALL_OWN_SHOW);
+}
+
 bool call_shown_can_codec(const struct call_leg *leg, const struct wire_sdp *now, const struct call_change *ch)
 {
 	const struct call_leg *other = call_other((struct call_leg *)(uintptr_t)leg);
@@ -433,6 +454,8 @@ bool call_shown_fits(const struct call_leg *leg, const struct wire_sdp *now, con
 	const struct wire_sdp *in = parsed_of(&other->sdp_in, &doc_base), *out = parsed_of(&other->sdp_out, &doc_alt);
 	unsigned i;
 
+	if (call_sdp_around(leg->call))
+		return false; /* it sends to another address from now on */
 	for (i = 0; i < WIRE_SDP_MEDIA; i++) {
 		bool live = i < in->nmedia && i < out->nmedia && in->media[i].port && out->media[i].port;
 

@@ -122,7 +122,7 @@ static const struct conf_row rows[] = {
 	{ .key = "nat", .type = CONF_ENUM, .at = AT(nat), .def = "\"auto\"", .names = nat_names, .doc = "Answer to where a request came from, whatever its Via and Contact say." },
 	{ .key = "redirect", .type = CONF_ENUM, .at = AT(redirect), .def = "\"pass\"", .names = redirect_names, .doc = "Pass a 3xx on, or try its Contacts." },
 	{ .key = "refer", .type = CONF_ENUM, .at = AT(refer), .def = "\"relay\"", .names = refer_names, .doc = "Pass REFER on, or refuse it." },
-	{ .key = "early_offer", .type = CONF_ENUM, .at = AT(early_offer), .flags = CONF_LATER, .def = "\"as-is\"", .names = offer_names,
+	{ .key = "early_offer", .type = CONF_ENUM, .at = AT(early_offer), .def = "\"as-is\"", .names = offer_names,
 	  .doc = "`force` makes an offer of our own for an INVITE without one." },
 	{ .key = "udp_max", .type = CONF_INT, .at = AT(udp_max), .def = "65535", .min = 512, .max = 65535, .unit = "bytes", .doc = "Largest request that is sent over UDP." },
 	{ .key = "no_answer", .type = CONF_INT, .at = AT(no_answer), .def = "180", .min = 1, .max = 86400, .unit = "s",
