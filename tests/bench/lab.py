@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The laboratory of script/bench: systems under test on core 0, load on core 1, a table of what was measured. A row of the table is a function in rows/ with @row."""
+import base64
 import csv
 import json
 import os
@@ -12,6 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 from lib.base import Proc, Test, alive, check, descendants, need      # noqa: E402
 from lib.daemon import Postern                                         # noqa: E402
 from lib.sip import sdp_text                                           # noqa: E402
+from lib.srtp import LENGTH                                            # noqa: E402
 from lib.stacks import modules_of                                      # noqa: E402
 from lib.ua import Agent                                               # noqa: E402
 
@@ -65,6 +67,14 @@ def percentile(values, p):
     return values[min(len(values) - 1, int(len(values) * p))]
 
 
+def key_field(end, suite, ours, sdp):
+    """Keys of an end as rtpgen reads them."""
+    if not suite:
+        return ''
+    theirs = base64.b64decode(re.search(r'a=crypto:1 %s inline:(\S+)' % suite, sdp.text).group(1))
+    return ' %sK=%s,%s,%s' % (end, suite, ours.hex(), theirs.hex())
+
+
 class System:
     """Something that is measured: entry is where SIPp sends to."""
 
@@ -83,7 +93,8 @@ class Lab:
     def pinned(self, name, cpu, argv, **kw):
         return Proc(self.t, name, ['taskset', '-c', str(cpu), *argv], **kw)
 
-    def postern(self, calls):
+    def postern(self, calls, suites=(None, None)):
+        """suites: of SRTP on the caller's and the callee's leg, None: plain."""
         t = self.t
         doc = {'schema': 1, 'system': {'name': 'bench', 'max_calls': calls, 'media': 'bench'},
                'media_profiles': [{'id': 'bench', 'transport': 'rtp', 'inactivity': 0}], 'realms': [], 'listeners': [], 'trunks': [],
@@ -93,6 +104,9 @@ class Lab:
             doc['realms'].append({'id': realm, 'media': {'address': t.ip(1 + k), 'port_min': 10000, 'port_max': min(65534, 10000 + 2 * span - 2)}})
             doc['listeners'].append({'id': realm + '-udp', 'realm': realm, 'transport': 'udp', 'address': t.ip(1 + k), 'port': 5060})
             doc['trunks'].append({'id': trunk, 'realm': realm, 'target': 'sip:%s:%d;transport=udp' % (t.ip(11 + k), 5060)})
+            if suites[k]:
+                doc['media_profiles'].append({'id': 'srtp-%d' % k, 'transport': 'sdes', 'suites': [suites[k]], 'inactivity': 0})
+                doc['trunks'][-1]['media'] = 'srtp-%d' % k
         d = Postern(t, doc, args=['--log-level', 'warn'])
         d.argv = lambda *more, argv=d.argv: ['taskset', '-c', '0', *argv(*more)]
         d.start(60)
@@ -192,7 +206,15 @@ class Lab:
         self.table.append({'row': what, 'system': system, 'value': value, 'unit': unit, 'ratio': ratio, 'note': note})
         say('%-34s %-10s %12s %-12s %s %s' % (what, system, value if isinstance(value, str) else '%.2f' % value, unit, '' if ratio is None else '%.2f x' % ratio, note))
 
-    def flows(self, system, count):
+    def keyed(self, ip, suite):
+        """SDP of an end of the generator, and its key."""
+        if not suite:
+            return sdp_text(ip, 6000, formats='0'), None
+        key = os.urandom(LENGTH[suite])
+        text = sdp_text(ip, 6000, formats='0', extra=['a=crypto:1 %s inline:%s' % (suite, base64.b64encode(key).decode())])
+        return text.replace('RTP/AVP', 'RTP/SAVP'), key
+
+    def flows(self, system, count, suites=(None, None)):
         """Set up calls by SIP whose media are the generator's ports; returns the flow file."""
         t = self.t
         a, b = Agent(t, t.ip(11), system.entry), Agent(t, t.ip(12), (t.ip(2), 5060))
@@ -201,13 +223,15 @@ class Lab:
         with open(path, 'w') as f:
             for k in range(count):
                 number = str(100000 + k)
-                c = a.call(number, sdp=sdp_text(t.ip(31), 6000, formats='0'))
+                (offer, ka), (answer, kb) = (self.keyed(t.ip(31 + n), s) for n, s in enumerate(suites))
+                c = a.call(number, sdp=offer)
                 i = b.await_call(number, 5)
-                i.reply(200, sdp=sdp_text(t.ip(32), 6000, formats='0'))
+                i.reply(200, sdp=answer)
                 c.wait(200, 5)
                 i.expect('ACK', 5)
                 calls.append((c, i))
-                f.write('A=%s:6000 RA=%s:%d B=%s:6000 RB=%s:%d\n' % (t.ip(31), *c.rsdp.dest(), t.ip(32), *i.rsdp.dest()))
+                f.write('A=%s:6000 RA=%s:%d B=%s:6000 RB=%s:%d%s%s\n' % (t.ip(31), *c.rsdp.dest(), t.ip(32), *i.rsdp.dest(),
+                                                                       key_field('A', suites[0], ka, c.rsdp), key_field('B', suites[1], kb, i.rsdp)))
         return path, calls, (a, b)
 
     def end_calls(self, calls, agents):
@@ -229,7 +253,8 @@ class Lab:
                            stdout=subprocess.PIPE, text=True, timeout=seconds + 30, check=True)
         return json.loads(r.stdout)
 
-    def rtpengine(self, count):
+    def rtpengine_start(self):
+        """(pid, address of its ng protocol), or None where it is not there."""
         try:
             program = need('rtpengine', 'the ratio to rtpengine')
         except Exception as e:
@@ -237,14 +262,25 @@ class Lab:
             return None
         t = self.t
         ng = t.ip(40) + ':2223'
-        flows = os.path.join(t.tmp, 'rtpengine.flows')
         p = self.pinned('rtpengine', 0, [program, '--config-file=' + t.path('rtpengine.conf', '[rtpengine]\n'), '--interface=' + t.ip(40), '--listen-ng=' + ng, '--table=-1', '--foreground', '--log-stderr', '--log-level=3',
-                                         '--port-min=10000', '--port-max=30000', '--num-threads=1', '--pidfile=' + t.tmp + '/rtpengine.pid'])
+                                         '--port-min=10000', '--port-max=60000', '--num-threads=1', '--pidfile=' + t.tmp + '/rtpengine.pid'])
         time.sleep(1.5)
         check(p.running(), 'rtpengine ended: %s', p.tail())
-        subprocess.run([sys.executable, os.path.join(BENCH, 'rtpengine.py'), '--ng', ng, '-n', str(count), '-o', flows, '-a', t.ip(41) + ':6000', '-b', t.ip(42) + ':6000'], check=True, stdout=sys.stderr)
-        pid = next(iter(descendants(p.pid)), p.pid)
-        return p, flows, pid
+        return next(iter(descendants(p.pid)), p.pid), ng
+
+    def rtpengine_flows(self, ng, count, suites=(None, None)):
+        """Calls in it; the flow file."""
+        t = self.t
+        flows = os.path.join(t.tmp, 'rtpengine-%s-%s.flows' % suites)
+        argv = [sys.executable, os.path.join(BENCH, 'rtpengine.py'), '--ng', ng, '-n', str(count), '-o', flows, '-a', t.ip(41) + ':6000', '-b', t.ip(42) + ':6000']
+        for flag, suite in zip(('--suite-a', '--suite-b'), suites):
+            argv += [flag, suite] if suite else []
+        subprocess.run(argv, check=True, stdout=sys.stderr)
+        return flows
+
+    def rtpengine(self, count):
+        peer = self.rtpengine_start()
+        return peer and (None, self.rtpengine_flows(peer[1], count), peer[0])
 
     def close(self, failed=False):
         self.t.close(failed)

@@ -5,7 +5,7 @@
  *
  *   rtpgen -f FLOWS [-n calls] [-d seconds] [-w warm-up s] [-c cpu] [-P relay pid]
  *
- * No SRTP, no RTCP, no jitter of its own.
+ * Ends with keys send and open SRTP, with libsrtp on our ciphers; what does not verify, or came before, is counted. No RTCP, no jitter of its own.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,6 +34,8 @@ struct stream {                        /* one direction of a call */
 	const union base_addr *to, *from; /* relay's ports: where it is sent to, where it must come from */
 	uint16_t seq, last_seq;
 	bool begun;
+	struct keys_srtp *seal, *open; /* NULL: plain */
+	struct keys_srtp_state seal_state, open_state;
 	int64_t last_ns, gap_ns;
 	uint64_t sent, received;
 };
@@ -48,7 +50,7 @@ static int nports, nstreams;
 static uint32_t run_id;
 static uint32_t delay[DELAY_US_MAX + 1];
 static int64_t measure_ns, end_ns, lag_ns;   /* the measured window; how late the generator was at worst */
-static struct { uint64_t foreign, wrong_source, disorder, unsent; } bad;
+static struct { uint64_t foreign, wrong_source, disorder, unsent, unverified; } bad;
 static struct { const char *file; int calls, cpu, pid; double seconds, warm; } opt = { .calls = CALLS_MAX, .cpu = -1, .seconds = 10, .warm = 2 };
 
 static int64_t now_ns(void)
@@ -86,6 +88,12 @@ static int port_open(const union base_addr *a)
 	return nports++;
 }
 
+static void session(const struct bench_key *k, bool seal, struct keys_srtp_state *state, struct keys_srtp **ret)
+{
+	if (k->suite && keys_srtp_new(k->suite, seal ? k->tx : k->rx, seal, state, ret))
+		fail("SRTP");
+}
+
 static void streams_make(int calls)
 {
 	for (int i = 0; i < calls; i++)
@@ -96,7 +104,9 @@ static void streams_make(int calls)
 			s->in = port_open(&flow[i].end[!side]);
 			s->to = &flow[i].relay[side];
 			s->from = &flow[i].relay[!side];
-			s->seq = (uint16_t)base_random_below(65536);
+			s->seq = (uint16_t)base_random_below(32768);
+			session(&flow[i].key[side], true, &s->seal_state, &s->seal);
+			session(&flow[i].key[!side], false, &s->open_state, &s->open);
 			order[nstreams] = (uint32_t)nstreams;
 			nstreams++;
 		}
@@ -108,11 +118,13 @@ static void streams_make(int calls)
 	}
 }
 
-static void packet_fill(uint8_t *p, uint32_t id, int64_t t)
+/* Returns its length. */
+static uint32_t packet_fill(uint8_t *p, uint32_t id, int64_t t)
 {
+	uint32_t n = PACKET;
 	struct stream *s = &stream[id];
 	struct payload x = { run_id, id, t };
-	uint32_t ts = htonl((uint32_t)(s->sent * PAYLOAD)), ssrc = htonl(0x10000u + id);
+	uint32_t ts = htonl((uint32_t)(s->sent * PAYLOAD)), ssrc = htonl(run_id << 16 | id);
 	uint16_t seq = htons(s->seq++);
 
 	p[0] = 0x80;
@@ -121,12 +133,15 @@ static void packet_fill(uint8_t *p, uint32_t id, int64_t t)
 	memcpy(p + 4, &ts, 4);
 	memcpy(p + 8, &ssrc, 4);
 	memcpy(p + 12, &x, sizeof(x));
+	if (s->seal && keys_srtp_protect(s->seal, p, &n))
+		fail("protect");
+	return n;
 }
 
 /* Packets due from *next on, of one port, at most a batch. */
 static int send_due(uint64_t *next, int64_t start_ns)
 {
-	static uint8_t buf[BATCH][PACKET];
+	static uint8_t buf[BATCH][(PACKET + KEYS_SRTP_TRAILER + 7) & ~7] __attribute__((aligned(8)));
 	struct mmsghdr m[BATCH];
 	struct iovec iov[BATCH];
 	int64_t t = now_ns();
@@ -142,10 +157,9 @@ static int send_due(uint64_t *next, int64_t start_ns)
 		if (due >= measure_ns && t - due > lag_ns)
 			lag_ns = t - due;
 		fd = port[s->out].fd;
-		packet_fill(buf[n], id, t);
+		iov[n] = (struct iovec){ buf[n], packet_fill(buf[n], id, t) };
 		if (t >= measure_ns)
 			s->sent++;
-		iov[n] = (struct iovec){ buf[n], PACKET };
 		m[n] = (struct mmsghdr){ .msg_hdr = { .msg_name = (void *)(uintptr_t)s->to, .msg_namelen = base_addr_len(s->to),
 			.msg_iov = &iov[n], .msg_iovlen = 1 } };
 	}
@@ -157,13 +171,29 @@ static int send_due(uint64_t *next, int64_t start_ns)
 	return n;
 }
 
-static void packet_take(const uint8_t *p, size_t n, int at, const union base_addr *from, int64_t t)
+/* In place; the stream that its SSRC names has the key. */
+static bool packet_open(uint8_t *p, uint32_t *n)
+{
+	uint32_t id = (uint32_t)p[10] << 8 | p[11];
+	bool newer;
+
+	if (*n < 12 || id >= (uint32_t)nstreams || !stream[id].open)
+		return true;
+	if (!keys_srtp_unprotect(stream[id].open, p, n, &newer))
+		return true;
+	bad.unverified++;
+	return false;
+}
+
+static void packet_take(uint8_t *p, uint32_t n, int at, const union base_addr *from, int64_t t)
 {
 	struct payload x;
 	struct stream *s;
 	uint16_t seq;
 	int64_t us;
 
+	if (!packet_open(p, &n))
+		return;
 	memcpy(&x, p + 12, sizeof(x));
 	if (n != PACKET || x.run != run_id || x.stream >= (uint32_t)nstreams || stream[x.stream].in != at) {
 		bad.foreign++;
@@ -189,7 +219,7 @@ static void packet_take(const uint8_t *p, size_t n, int at, const union base_add
 
 static int receive(int at)
 {
-	static uint8_t buf[BATCH][2048];
+	static uint8_t buf[BATCH][2048] __attribute__((aligned(8)));
 	static union base_addr from[BATCH];
 	struct mmsghdr m[BATCH];
 	struct iovec iov[BATCH];
@@ -262,11 +292,11 @@ static void report(int calls, int64_t cpu_ns)
 			gap = stream[i].gap_ns;
 	}
 	printf("{\"calls\":%d,\"pps\":%.0f,\"sent\":%llu,\"received\":%llu,\"loss_pct\":%.4f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,"
-		"\"gap_max_ms\":%.1f,\"disorder\":%llu,\"wrong_source\":%llu,\"foreign\":%llu,\"unsent\":%llu,\"gen_lag_us\":%.0f,\"cpu_us_per_packet\":%.3f}\n",
+		"\"gap_max_ms\":%.1f,\"disorder\":%llu,\"wrong_source\":%llu,\"foreign\":%llu,\"unsent\":%llu,\"unverified\":%llu,\"gen_lag_us\":%.0f,\"cpu_us_per_packet\":%.3f}\n",
 		calls, (double)sent / opt.seconds, (unsigned long long)sent, (unsigned long long)received,
 		sent ? 100.0 * ((double)sent - (double)received) / (double)sent : 0, percentile(received, 0.5), percentile(received, 0.99),
 		percentile(received, 0.999), (double)gap / 1e6, (unsigned long long)bad.disorder, (unsigned long long)bad.wrong_source,
-		(unsigned long long)bad.foreign, (unsigned long long)bad.unsent, (double)lag_ns / 1000, sent ? (double)cpu_ns / 1000 / (double)sent : 0);
+		(unsigned long long)bad.foreign, (unsigned long long)bad.unsent, (unsigned long long)bad.unverified, (double)lag_ns / 1000, sent ? (double)cpu_ns / 1000 / (double)sent : 0);
 }
 
 static void run(int calls)
@@ -329,6 +359,8 @@ int main(int argc, char **argv)
 	if (calls < 1)
 		fail(opt.file);
 	base_random(&run_id, sizeof(run_id));
+	if (keys_srtp_start())
+		fail("SRTP");
 	streams_make(calls);
 	run(calls);
 	return 0;
