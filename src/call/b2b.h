@@ -162,6 +162,16 @@ const struct peer_way *call_redirect_next(struct call *c, bool *ret_wait);
 bool call_redirect_more(const struct call *c);
 void call_redirect_free(struct call *c);
 
+/* hide.c: onto t, without the hosts of where it came from; `host` is ours */
+/** One address: user, display name and what says why stay. A tel: stays as it is, an unreadable one is left out. */
+void call_hide_address(struct text *t, struct slice one, struct slice host);
+/** A comma list of them. */
+void call_hide_list(struct text *t, struct slice list, struct slice host);
+/** Text with URIs of whatever scheme in angle brackets (Call-Info, Error-Info, Alert-Info). */
+void call_hide_uris(struct text *t, struct slice v, struct slice host);
+/** Warning: `code agent "text"`, comma list. */
+void call_hide_agents(struct text *t, struct slice list, struct slice host);
+
 /* setup.c */
 #define CALL_ADDRESS_MAX 2048
 struct call_addresses { char from[CALL_ADDRESS_MAX], to[CALL_ADDRESS_MAX], ruri[CALL_ADDRESS_MAX]; };

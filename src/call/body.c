@@ -19,6 +19,12 @@ static bool type_is(struct slice type, const char *want)
 	return type.n == n || strchr("; \t", type.p[n]) || want[n - 1] == '/';
 }
 
+/** A SIP message, or a part of one: it names hosts like the one that it stands in. */
+static bool is_message(struct slice type)
+{
+	return type_is(type, "message/sipfrag") || type_is(type, "message/sip");
+}
+
 /* ---- of a message ---- */
 
 bool call_body_is_multipart(const struct wire_sip *sip)
@@ -114,7 +120,7 @@ static bool part_crosses(const struct call_part *p)
 
 static void put_part(struct text *t, const struct call_part *p, struct slice host)
 {
-	if (!type_is(p->type, "message/sipfrag")) {
+	if (!is_message(p->type)) {
 		text_slice(t, p->whole);
 		return;
 	}
@@ -190,5 +196,5 @@ int call_body_put(struct sipua_msg *msg, const struct wire_sip *sip, struct slic
 		return put_multipart(msg, sip, sdp, host);
 	if (sdp.n)
 		return sipua_msg_body(msg, SLICE("application/sdp"), sdp);
-	return type_is(type, "message/sipfrag") ? put_frag_body(msg, type, body, host) : sipua_msg_body(msg, type, body);
+	return is_message(type) ? put_frag_body(msg, type, body, host) : sipua_msg_body(msg, type, body);
 }

@@ -20,11 +20,11 @@ struct row { const char *name; enum rule rule; };
 
 /* long names: wire gives compact forms theirs */
 static const struct row rows[] = {
-	{ "Allow", DROP }, { "Allow-Events", DROP }, { "Call-ID", DROP }, { "Call-Info", HIDE_URI }, { "Contact", HIDE_CONTACT },
+	{ "Alert-Info", HIDE_URI }, { "Allow", DROP }, { "Allow-Events", DROP }, { "Call-ID", DROP }, { "Call-Info", HIDE_URI }, { "Contact", HIDE_CONTACT },
 	{ "Content-Disposition", BODY }, { "Content-Encoding", BODY }, { "Content-Language", BODY }, { "Content-Length", DROP },
 	{ "Content-Type", BODY }, { "CSeq", DROP }, { "Diversion", HIDE }, { "Error-Info", HIDE_URI }, { "Expires", CARRY }, { "From", DROP },
-	{ "History-Info", HIDE }, { "Join", DROP }, { "Max-Forwards", DROP }, { "MIME-Version", BODY }, { "Min-SE", DROP }, { "P-Asserted-Identity", HIDE_TRUST },
-	{ "P-Preferred-Identity", HIDE }, { "Path", DROP }, { "Proxy-Require", DROP }, { "RAck", DROP }, { "Record-Route", DROP },
+	{ "History-Info", HIDE }, { "In-Reply-To", DROP }, { "Join", DROP }, { "Max-Forwards", DROP }, { "MIME-Version", BODY }, { "Min-SE", DROP }, { "P-Asserted-Identity", HIDE_TRUST },
+	{ "P-Called-Party-ID", HIDE }, { "P-Preferred-Identity", HIDE }, { "P-Served-User", HIDE }, { "Path", DROP }, { "Proxy-Require", DROP }, { "RAck", DROP }, { "Record-Route", DROP },
 	{ "Refer-To", DROP }, { "Referred-By", HIDE }, { "Remote-Party-ID", HIDE }, { "Replaces", DROP }, { "Reply-To", HIDE }, { "Require", DROP }, { "Route", DROP }, { "RSeq", DROP },
 	{ "Server", DROP }, { "Service-Route", DROP }, { "Session-Expires", DROP }, { "Supported", DROP }, { "Target-Dialog", DROP }, { "To", DROP }, { "Unsupported", DROP },
 	{ "User-Agent", DROP }, { "Via", DROP }, { "Warning", HIDE_AGENT },
@@ -86,145 +86,17 @@ struct slice call_headers_host(const struct call_leg *to)
 	return s;
 }
 
-/** A host that hides by itself stays (RFC 3261 8.1.1.3, RFC 3323). */
-static bool host_is_invalid(struct slice host)
-{
-	static const char tail[] = ".invalid";
-
-	return host.n >= sizeof tail - 1 && slice_eq_nocase((struct slice){ host.p + host.n - (sizeof tail - 1), sizeof tail - 1 }, SLICE(".invalid"));
-}
-
-/** One address with its host replaced; parameters behind stay. A tel: or unreadable one stays as it is, unless it names a host. */
-static void hide_address(struct text *out, struct slice one, struct slice host)
-{
-	struct wire_addr a = { .display = { NULL, 0 } };
-	const char *end = one.p + one.n, *rest;
-
-	if (wire_addr_parse(one, &a) || !a.uri.host.n) {
-		if (slice_eq_nocase(a.uri.scheme, SLICE("tel")))
-			text_slice(out, one);
-		return;
-	}
-	text_slice(out, (struct slice){ one.p, (size_t)(a.uri.scheme.p - one.p) });
-	text_slice(out, a.uri.scheme);
-	text_add(out, ":");
-	if (a.uri.user.n) {
-		text_slice(out, a.uri.user);
-		text_add(out, "@");
-	}
-	text_slice(out, host_is_invalid(a.uri.host) ? a.uri.host : host);
-	if (slice_eq_nocase(wire_param(a.uri.params, "user"), SLICE("phone")))
-		text_add(out, ";user=phone");
-	/* what stands behind the URI: `>` and the header's own parameters */
-	rest = memchr(a.uri.host.p, '>', (size_t)(end - a.uri.host.p));
-	if (rest)
-		text_slice(out, (struct slice){ rest, (size_t)(end - rest) });
-}
-
-/** Length of the first element of a comma list, quotes and angle brackets kept together. */
-static size_t element_length(struct slice s)
-{
-	bool quote = false, angle = false;
-	size_t i;
-
-	for (i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (c == ',' && !quote && !angle)
-			break;
-		if (quote && c == '\\')
-			i++;
-		else if (c == '"' && !angle)
-			quote = !quote;
-		else if ((c == '<' || c == '>') && !quote)
-			angle = c == '<';
-	}
-	return i < s.n ? i : s.n;
-}
-
-static bool next_element(struct slice *s, struct slice *ret)
-{
-	while (s->n && strchr(" ,\t", *s->p)) {
-		s->p++;
-		s->n--;
-	}
-	ret->p = s->p;
-	ret->n = element_length(*s);
-	s->p += ret->n;
-	s->n -= ret->n;
-	return ret->n != 0;
-}
-
-/** A comma list of addresses, each with our host; one that cannot be read is left out. */
-static void hide_list(struct text *t, struct slice list, struct slice host)
-{
-	struct slice one;
-
-	while (next_element(&list, &one)) {
-		size_t before = t->n, mark;
-
-		if (t->n)
-			text_add(t, ", ");
-		mark = t->n;
-		hide_address(t, one, host);
-		if (t->n == mark)
-			t->n = before;
-		t->p[t->n] = 0;
-	}
-}
-
-/** The same for text with URIs in angle brackets (Call-Info, Error-Info): of whatever scheme, authority replaced. */
-static void hide_uris(struct text *t, struct slice v, struct slice host)
-{
-	size_t i, end, at;
-
-	for (i = 0; i < v.n;) {
-		const char *lt = memchr(v.p + i, '<', v.n - i), *gt = lt ? memchr(lt, '>', v.n - (size_t)(lt - v.p)) : NULL;
-
-		if (!gt) {
-			text_slice(t, (struct slice){ v.p + i, v.n - i });
-			return;
-		}
-		end = (size_t)(gt - v.p);
-		text_slice(t, (struct slice){ v.p + i, (size_t)(lt - v.p) + 1 - i });
-		for (at = (size_t)(lt - v.p) + 1; at < end && v.p[at] != ':'; at++)
-			text_slice(t, (struct slice){ v.p + at, 1 });
-		text_add(t, ":%s", at + 2 < end && v.p[at + 1] == '/' && v.p[at + 2] == '/' ? "//" : "");
-		text_slice(t, host);
-		text_add(t, ">");
-		i = end + 1;
-	}
-}
-
-/** Warning: `code agent "text"`, comma list; the agent is a host of the inside. */
-static void hide_agents(struct text *t, struct slice list, struct slice host)
-{
-	struct slice one;
-
-	while (next_element(&list, &one)) {
-		const char *a = memchr(one.p, ' ', one.n), *b = a ? memchr(a + 1, ' ', one.n - (size_t)(a + 1 - one.p)) : NULL;
-
-		if (!b)
-			continue;
-		if (t->n)
-			text_add(t, ", ");
-		text_slice(t, (struct slice){ one.p, (size_t)(a + 1 - one.p) });
-		text_slice(t, host);
-		text_slice(t, (struct slice){ b, one.n - (size_t)(b - one.p) });
-	}
-}
-
 static int add_hidden(struct sipua_msg *msg, const struct row *row, struct slice value, struct slice host)
 {
 	static char buf[CALL_HEADER_MAX];
 	struct text t = text_on(buf, sizeof buf);
 
 	if (row->rule == HIDE_URI)
-		hide_uris(&t, value, host);
+		call_hide_uris(&t, value, host);
 	else if (row->rule == HIDE_AGENT)
-		hide_agents(&t, value, host);
+		call_hide_agents(&t, value, host);
 	else
-		hide_list(&t, value, host);
+		call_hide_list(&t, value, host);
 	if (t.cut) {
 		base_count(COUNTER_HEADER_CUT);
 		return 0;
@@ -334,11 +206,11 @@ bool call_headers_hide(struct text *t, struct slice name, struct slice value, st
 	if (row.rule == CARRY || row.rule == BODY)
 		text_slice(t, value);
 	else if (row.rule == HIDE_URI)
-		hide_uris(t, value, host);
+		call_hide_uris(t, value, host);
 	else if (row.rule == HIDE_AGENT)
-		hide_agents(t, value, host);
+		call_hide_agents(t, value, host);
 	else if (row.rule != DROP)
-		hide_address(t, value, host);
+		call_hide_address(t, value, host);
 	return t->n != mark;
 }
 
