@@ -205,7 +205,11 @@ struct wire_header { struct slice name; struct slice value; const void *opaque; 
 struct wire_headers { const void *next; char buf[2048]; };         /* iterator; value may live in buf until the next step */
 /** Start at the first header. */
 void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it);
-/** Next header; false at the end. The value is good until the next step. */
+/** Next header, its value not looked at (p NULL); false at the end. */
+bool wire_headers_step(struct wire_headers *it, struct wire_header *ret);
+/** Fill in value and folded of the header that was stepped to; good until the next one. */
+void wire_headers_value(struct wire_headers *it, struct wire_header *h);
+/** Both: next header with its value; false at the end. */
 bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
 /** First value of the header of that name, long or compact; p NULL if absent or longer than buf; text may live in buf. */
 struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text builder. It prints on the path of every call, so the plain conversions (%s %.*s %c %d %u %zu %lld %llu %x) are made here;
- * a format with anything else goes to vsnprintf as a whole.
+ * The text builder. It prints on the path of every call, so the plain conversions (%s %.*s %c %d %u %zu %lld %llu %x) are made here, in one
+ * pass; from the first other one on, the rest of the format goes to vsnprintf.
  */
 #include <stdio.h>
 
@@ -29,32 +29,6 @@ static void put_number(struct text *t, uint64_t v, bool minus, unsigned radix)
 	put(t, p, (size_t)(buf + sizeof buf - p));
 }
 
-/** Length of a conversion that we print, 0 for others. */
-static size_t plain(const char *f)
-{
-	static const char *const known[] = { "%s", "%d", "%u", "%c", "%x", "%.*s", "%zu", "%lld", "%llu" };
-	size_t i, n;
-
-	for (i = 0; i < sizeof known / sizeof *known; i++) {
-		n = strlen(known[i]);
-		if (!strncmp(f, known[i], n))
-			return n;
-	}
-	return 0;
-}
-
-static bool all_plain(const char *f)
-{
-	size_t n;
-
-	for (f = strchr(f, '%'); f; f = strchr(f + n, '%')) {
-		n = plain(f);
-		if (!n)
-			return false;
-	}
-	return true;
-}
-
 static void put_signed(struct text *t, int64_t v)
 {
 	put_number(t, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, v < 0, 10);
@@ -65,41 +39,53 @@ static void put_string(struct text *t, const char *s)
 	put(t, s ? s : "(null)", s ? strlen(s) : 6);
 }
 
-/** One conversion, its letters behind the `%`. */
-static void convert(struct text *t, const char *f, va_list *ap)
+/** The conversions of more than one letter. */
+static size_t convert_long(struct text *t, const char *f, va_list *ap)
 {
 	const char *s;
-	char c;
 	int n;
+
+	if (!strncmp(f, "zu", 2)) {
+		put_number(t, va_arg(*ap, size_t), false, 10);
+		return 2;
+	}
+	if (!strncmp(f, ".*s", 3)) {
+		n = va_arg(*ap, int);
+		s = va_arg(*ap, const char *);
+		put(t, s ? s : "", s && n > 0 ? strnlen(s, (size_t)n) : 0);
+		return 3;
+	}
+	if (!strncmp(f, "lld", 3))
+		put_signed(t, va_arg(*ap, long long));
+	else if (!strncmp(f, "llu", 3))
+		put_number(t, va_arg(*ap, unsigned long long), false, 10);
+	else
+		return 0;
+	return 3;
+}
+
+/** One conversion, its letters behind the `%`. @return how many they are; 0: not one of ours, nothing was taken from ap */
+static size_t convert(struct text *t, const char *f, va_list *ap)
+{
+	char c;
 
 	switch (*f) {
 	case 's':
 		put_string(t, va_arg(*ap, const char *));
-		break;
+		return 1;
 	case 'd':
 		put_signed(t, va_arg(*ap, int));
-		break;
+		return 1;
 	case 'u':
 	case 'x':
 		put_number(t, va_arg(*ap, unsigned), false, *f == 'x' ? 16 : 10);
-		break;
+		return 1;
 	case 'c':
 		c = (char)va_arg(*ap, int);
 		put(t, &c, 1);
-		break;
-	case 'z':
-		put_number(t, va_arg(*ap, size_t), false, 10);
-		break;
-	case '.':
-		n = va_arg(*ap, int);
-		s = va_arg(*ap, const char *);
-		put(t, s ? s : "", s && n > 0 ? strnlen(s, (size_t)n) : 0);
-		break;
-	default: /* lld, llu */
-		if (f[2] == 'd')
-			put_signed(t, va_arg(*ap, long long));
-		else
-			put_number(t, va_arg(*ap, unsigned long long), false, 10);
+		return 1;
+	default:
+		return convert_long(t, f, ap);
 	}
 }
 
@@ -119,22 +105,21 @@ static void by_libc(struct text *t, const char *fmt, va_list ap)
 
 void text_add(struct text *t, const char *fmt, ...)
 {
-	const char *f, *next;
+	const char *f = fmt, *next;
+	size_t n = 1;
 	va_list ap;
 
 	if (t->cut)
 		return;
 	va_start(ap, fmt);
-	if (all_plain(fmt)) {
-		for (f = fmt; !t->cut && (next = strchr(f, '%')); f = next + plain(next)) {
-			put(t, f, (size_t)(next - f));
-			convert(t, next + 1, &ap);
-		}
-		if (!t->cut)
-			put(t, f, strlen(f));
-	} else {
-		by_libc(t, fmt, ap);
+	for (; !t->cut && n && (next = strchr(f, '%')); f = n ? next + 1 + n : next) {
+		put(t, f, (size_t)(next - f));
+		n = t->cut ? 1 : convert(t, next + 1, &ap);
 	}
+	if (!n)
+		by_libc(t, f, ap);
+	else if (!t->cut)
+		put(t, f, strlen(f));
 	va_end(ap);
 	t->p[t->n] = 0;
 }

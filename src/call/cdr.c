@@ -11,7 +11,7 @@
 
 static void js(struct text *t, struct slice s)
 {
-	size_t i;
+	size_t i, run = 0; /* bytes before i that stand for themselves */
 
 	if (s.n > TEXT_MAX)
 		s.n = TEXT_MAX;
@@ -19,13 +19,18 @@ static void js(struct text *t, struct slice s)
 	for (i = 0; i < s.n; i++) {
 		unsigned char ch = (unsigned char)s.p[i];
 
+		if (ch >= 0x20 && ch < 0x7f && ch != '"' && ch != '\\') {
+			run++;
+			continue;
+		}
+		text_slice(t, (struct slice){ s.p + i - run, run });
+		run = 0;
 		if (ch == '"' || ch == '\\')
 			text_add(t, "\\%c", ch);
-		else if (ch < 0x20 || ch >= 0x7f)
-			text_add(t, "\\u%04x", ch); /* bytes that are not ASCII: as Latin-1, always valid JSON */
 		else
-			text_slice(t, (struct slice){ s.p + i, 1 });
+			text_add(t, "\\u%04x", ch); /* bytes that are not ASCII: as Latin-1, always valid JSON */
 	}
+	text_slice(t, (struct slice){ s.p + i - run, run });
 	text_add(t, "\"");
 }
 

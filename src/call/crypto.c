@@ -401,6 +401,8 @@ static bool starts(struct slice s, size_t at, const char *word_)
 /* Bytes at the front of a line that may be shown, where the rest is secret; 0: all of it. */
 static size_t line_open(struct slice l)
 {
+	if (l.n < 2 || l.p[1] != '=' || !memchr("aAkK", l.p[0], 4))
+		return 0;
 	if (starts(l, 0, "k="))
 		return 2;
 	if (starts(l, 0, "a=key-mgmt:"))
@@ -415,7 +417,13 @@ static size_t line_open(struct slice l)
 
 bool call_crypto_secret(struct slice sdp)
 {
-	return sdp.n && (memmem(sdp.p, sdp.n, "inline:", 7) || memmem(sdp.p, sdp.n, "\nk=", 3) || memmem(sdp.p, sdp.n, "a=key-mgmt:", 11));
+	for (const char *end; sdp.n; sdp.n -= (size_t)(end - sdp.p), sdp.p = end) {
+		end = memchr(sdp.p, '\n', sdp.n);
+		end = end ? end + 1 : sdp.p + sdp.n;
+		if (line_open((struct slice){ sdp.p, (size_t)(end - sdp.p) }))
+			return true;
+	}
+	return false;
 }
 
 struct slice call_crypto_mask(struct slice sdp, char *buf, size_t size)

@@ -21,7 +21,7 @@ struct sipua_srv;
 struct sipua_cli;
 
 /** A description that was sent or received: text of our own, with its media refs beside. */
-struct call_text { char *p; size_t n; };
+struct call_text { char *p; size_t n; enum { CALL_TEXT_UNSEEN, CALL_TEXT_OPEN, CALL_TEXT_SECRET } keys; }; /* keys: call_crypto_secret of it, once asked */
 
 /** A request of one leg that is carried to the other, with its offer/answer. One with SDP (or an INVITE) at a time per call; others beside it. */
 enum call_xstate { CALL_X_SENT /* waits for the final of `to` */, CALL_X_ACK /* offer went back in 2xx, waits for ACK with answer */, CALL_X_DONE };

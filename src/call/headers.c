@@ -157,14 +157,17 @@ int call_headers_cross(struct sipua_msg *msg, const struct wire_sip *sip, const 
 	int err = 0;
 
 	wire_sip_headers(sip, &it);
-	while (!err && wire_headers_next(&it, &h)) {
+	while (!err && wire_headers_step(&it, &h)) {
 		const struct row *row = row_of(h.name);
 
+		if (row->rule == DROP || row->rule == BODY)
+			continue;
+		wire_headers_value(&it, &h); /* of these alone: Via, CSeq and the like would be printed for nothing */
 		if (hidden && call_identity_is(call_other((struct call_leg *)(uintptr_t)to), hidden, h.name))
 			continue;
 		if (row->rule == CARRY)
 			err = sipua_msg_carry(msg, &h);
-		else if (row->rule != DROP && row->rule != BODY && h.value.p && may_show(row->rule, sip, to))
+		else if (h.value.p && may_show(row->rule, sip, to))
 			err = add_hidden(msg, row, h.value, host);
 	}
 	return err;

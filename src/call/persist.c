@@ -15,6 +15,13 @@
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
+static bool is_secret(struct call_text *t)
+{
+	if (t->keys == CALL_TEXT_UNSEEN)
+		t->keys = call_crypto_secret(text_of(t)) ? CALL_TEXT_SECRET : CALL_TEXT_OPEN;
+	return t->keys == CALL_TEXT_SECRET;
+}
+
 /** The text as the record has it: key material is not for those who map it. which: 0 in, 1 out, 2 sent */
 static struct slice shown(const struct call_leg *l, unsigned which, struct slice t)
 {
@@ -48,7 +55,7 @@ static int secrets_put(struct call *c)
 		r.leg[i].sdp_in = text_of(&c->leg[i].sdp_in);
 		r.leg[i].sdp_out = text_of(&c->leg[i].sdp_out);
 		r.leg[i].sdp_sent = sent_of(&c->leg[i]);
-		any |= call_crypto_secret(r.leg[i].sdp_in) || call_crypto_secret(r.leg[i].sdp_out);
+		any |= is_secret(&c->leg[i].sdp_in) || is_secret(&c->leg[i].sdp_out);
 	}
 	if (!any || !c->eng->secrets)
 		return 0;
@@ -103,7 +110,7 @@ static int policy_restore(struct call_leg *l, const struct call_record_leg *r)
 	return call_text_set(&l->view, r->view) || call_text_set(&l->goal, r->goal) ? ERR_FULL : 0;
 }
 
-static void leg_print(const struct call_leg *l, struct call_record_leg *r)
+static void leg_print(struct call_leg *l, struct call_record_leg *r)
 {
 	struct sipua_dialog_state d = { 0 };
 	unsigned i;

@@ -9,13 +9,26 @@ static const char *truth(bool b) { return b ? "true" : "false"; }
 
 static double jitter_ms(const struct media_figures *f) { return f->clock_hz ? 1000.0 * f->jitter_ts / f->clock_hz : 0.0; }
 
+/* Without floating point, which printf makes dear. */
+static void decimal(struct text *t, const char *name, uint64_t scaled, unsigned scale)
+{
+	text_add(t, ",\"%s\":%llu.", name, (unsigned long long)(scaled / scale));
+	for (scaled %= scale; scale > 1; scaled %= scale) {
+		scale /= 10;
+		text_add(t, "%u", (unsigned)(scaled / scale));
+	}
+}
+
 static void print(struct text *t, const struct media_figures *f, unsigned stream)
 {
 	text_add(t, "\"stream\":%u,\"packets_received\":%llu,\"packets_sent\":%llu,\"bytes_received\":%llu,\"bytes_sent\":%llu,\"lost\":%lld,\"duplicated\":%llu,"
-		"\"reordered\":%llu,\"jitter_ms\":%.1f,\"mos\":%.2f,\"round_trip_ms\":%.1f,\"srtp\":%s,\"one_way\":%s", stream,
+		"\"reordered\":%llu", stream,
 		(unsigned long long)f->rx_packets, (unsigned long long)f->tx_packets, (unsigned long long)f->rx_bytes, (unsigned long long)f->tx_bytes,
-		(long long)f->lost, (unsigned long long)f->duplicated, (unsigned long long)f->reordered, jitter_ms(f), f->mos, f->round_trip_us / 1000.0,
-		truth(f->srtp_rx), truth(f->one_way));
+		(long long)f->lost, (unsigned long long)f->duplicated, (unsigned long long)f->reordered);
+	decimal(t, "jitter_ms", f->clock_hz ? 10000ull * f->jitter_ts / f->clock_hz : 0, 10);
+	decimal(t, "mos", (uint64_t)(100.0 * f->mos + 0.5), 100);
+	decimal(t, "round_trip_ms", f->round_trip_us / 100, 10);
+	text_add(t, ",\"srtp\":%s,\"one_way\":%s", truth(f->srtp_rx), truth(f->one_way));
 }
 
 static void count(const struct media_figures *f)

@@ -31,6 +31,7 @@ int call_text_set(struct call_text *t, struct slice s)
 	free(t->p);
 	t->p = p;
 	t->n = s.n;
+	t->keys = CALL_TEXT_UNSEEN;
 	return 0;
 }
 
@@ -39,7 +40,7 @@ void call_text_clear(struct call_text *t)
 	if (t->p)
 		keys_wipe(t->p, t->n);
 	free(t->p);
-	*t = (struct call_text){ NULL, 0 };
+	*t = (struct call_text){ 0 };
 }
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }

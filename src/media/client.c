@@ -25,6 +25,7 @@ struct want_cell {
 	uint64_t seq;                  /* 0: not sent yet */
 	uint32_t gen;                  /* of the call that has the slot, or had it last */
 	bool taken, close;
+	bool ours;                     /* the generation is one of this engine: none before us can surprise it any more */
 	bool any;                      /* close whatever generation it has */
 	struct media_want want;
 	struct media_key key[2];       /* zeroed where there are none, or media has them */
@@ -389,9 +390,12 @@ int media_port_take(struct media_client *c, unsigned realm, int family, int lane
 		return err;
 	}
 	cell = &c->cell[slot];
-	media_slot_take(&c->slots[slot], &w);
-	if ((int32_t)(w.gen - cell->gen) > 0)
-		cell->gen = w.gen; /* a wish of an engine before us came late */
+	if (!cell->ours) {
+		media_slot_take(&c->slots[slot], &w);
+		if ((int32_t)(w.gen - cell->gen) > 0)
+			cell->gen = w.gen; /* a wish of an engine before us came late */
+	}
+	cell->ours = true;
 	cell->gen = gen_next(cell->gen);
 	cell->taken = true;
 	cell->close = cell->any = false;

@@ -10,6 +10,7 @@
 static inline bool wire_is_digit(char c) { return c >= '0' && c <= '9'; }
 static inline bool wire_is_alnum(char c) { return wire_is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 static inline bool wire_is_hex(char c) { return wire_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static inline char wire_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 /** Blank, or a line end inside a folded header. */
 static inline bool wire_is_white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 

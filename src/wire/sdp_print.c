@@ -9,26 +9,29 @@
 #include "wire/chars.h"
 #include "wire/sdp.h"
 
-/* names that never cross; a `*` at the end stands for any rest */
-static const char *const hop[] = {
-	"candidate", "remote-candidates", "end-of-candidates", "ice-*", "candidate-*", "x-candidate*",
-	"crypto", "fingerprint", "setup", "tls-id", "dtls-id", "connection", "key-mgmt", "3ge2ae",
-	"rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only",
-	"alt", "altc", "x-alt*", "x-nat", "nortpproxy", "rtpengine*", "direction", "source-filter", "path", "msrp-cema",
-	"visited-realm", "secondary-realm", "omr-*",
-	"sqn", "cdsc", "cpar", "cparmin", "cparmax", "csup", "creq", "acap", "tcap", "pcfg", "acfg", "lcfg", "sescap",
-	"mcap", "rmcap", "omcap", "mfcap", "mscap", "bcap", "ccap", "icap", "sdpcap",
+/* names that never cross, or (all) what begins so; asked for each attribute of each description, so no length is counted there */
+struct hop { const char *name; uint8_t n; bool all; };
+#define HOP(s) { s, sizeof(s) - 1, false }
+#define HOP_ALL(s) { s, sizeof(s) - 1, true }
+static const struct hop hop[] = {
+	HOP("candidate"), HOP("remote-candidates"), HOP("end-of-candidates"), HOP_ALL("ice-"), HOP_ALL("candidate-"), HOP_ALL("x-candidate"),
+	HOP("crypto"), HOP("fingerprint"), HOP("setup"), HOP("tls-id"), HOP("dtls-id"), HOP("connection"), HOP("key-mgmt"), HOP("3ge2ae"),
+	HOP("rtcp"), HOP("rtcp-mux"), HOP("rtcp-mux-only"), HOP("bundle-only"), HOP("alt"), HOP("altc"), HOP_ALL("x-alt"), HOP("x-nat"),
+	HOP("nortpproxy"), HOP_ALL("rtpengine"), HOP("direction"), HOP("source-filter"), HOP("path"), HOP("msrp-cema"), HOP("visited-realm"),
+	HOP("secondary-realm"), HOP_ALL("omr-"), HOP("sqn"), HOP("cdsc"), HOP("cpar"), HOP("cparmin"), HOP("cparmax"), HOP("csup"), HOP("creq"),
+	HOP("acap"), HOP("tcap"), HOP("pcfg"), HOP("acfg"), HOP("lcfg"), HOP("sescap"), HOP("mcap"), HOP("rmcap"), HOP("omcap"), HOP("mfcap"),
+	HOP("mscap"), HOP("bcap"), HOP("ccap"), HOP("icap"), HOP("sdpcap"),
 };
 
-static bool name_fits(struct slice name, const char *pattern)
+static bool is_hop(struct slice name)
 {
-	struct slice want = slice_str(pattern);
+	char first = name.n ? wire_lower(name.p[0]) : 0;
 
-	if (want.p[want.n - 1] == '*') {
-		want.n--;
-		name.n = name.n < want.n ? name.n : want.n;
-	}
-	return slice_eq_nocase(name, want);
+	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
+		if (hop[i].name[0] == first && (hop[i].all ? name.n >= hop[i].n : name.n == hop[i].n)
+			&& slice_eq_nocase((struct slice){ name.p, hop[i].n }, (struct slice){ hop[i].name, hop[i].n }))
+			return true;
+	return false;
 }
 
 static bool in_address(char c)
@@ -84,9 +87,8 @@ bool wire_sdp_attr_crosses(int m, struct slice name, struct slice value)
 	struct slice rest = value;
 
 	(void)m;
-	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
-		if (name_fits(name, hop[i]))
-			return false;
+	if (is_hop(name))
+		return false;
 	if (slice_eq_nocase(name, SLICE("group")) && slice_eq_nocase(wire_sdp_token(&rest), SLICE("BUNDLE")))
 		return false;
 	return !has_address(value);

@@ -129,7 +129,7 @@ void wire_sip_headers(const struct wire_sip *m, struct wire_headers *it)
 	it->next = next_header(first_fragment(m));
 }
 
-bool wire_headers_next(struct wire_headers *it, struct wire_header *ret)
+bool wire_headers_step(struct wire_headers *it, struct wire_header *ret)
 {
 	const msg_header_t *h = it->next;
 
@@ -137,9 +137,22 @@ bool wire_headers_next(struct wire_headers *it, struct wire_header *ret)
 		return false;
 	ret->name = header_name(h);
 	ret->folded = false;
-	ret->value = value_text(h, it->buf, sizeof(it->buf), &ret->folded);
+	ret->value = (struct slice){ NULL, 0 };
 	ret->opaque = h;
 	it->next = next_header(h->sh_succ);
+	return true;
+}
+
+void wire_headers_value(struct wire_headers *it, struct wire_header *h)
+{
+	h->value = value_text(h->opaque, it->buf, sizeof(it->buf), &h->folded);
+}
+
+bool wire_headers_next(struct wire_headers *it, struct wire_header *ret)
+{
+	if (!wire_headers_step(it, ret))
+		return false;
+	wire_headers_value(it, ret);
 	return true;
 }
 
