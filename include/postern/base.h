@@ -103,6 +103,7 @@ uint32_t base_hash_bytes(const void *p, size_t n, uint32_t seed);
 struct mono { int64_t us; }; /* monotonic time */
 struct mono base_mono_now(void);
 int64_t base_wall_ms(void); /* since the epoch */
+int64_t base_wall_us(void);
 static inline struct mono mono_add_ms(struct mono t, int64_t ms) { t.us += ms * 1000; return t; }
 static inline int64_t mono_ms_since(struct mono now, struct mono then) { return (now.us - then.us) / 1000; }
 /** Tests: from now on the clocks stand at these values and move by base_clock_advance_ms alone. */
@@ -111,6 +112,8 @@ void base_clock_advance_ms(int64_t ms);
 bool base_clock_is_fake(void);
 /** RFC 3339 with milliseconds, UTC; buf of at least 32 bytes; "" for 0. */
 const char *base_time_rfc3339(int64_t wall_ms, char buf[static 32]);
+/** RFC 3339 back to milliseconds since the epoch, with any zone; 0: no such time. (A blank stands for a plus: queries lose it.) */
+int64_t base_time_parse(struct slice s);
 
 /* ---- random (getrandom, buffered) ---- */
 void base_random(void *buf, size_t n);
@@ -223,5 +226,24 @@ bool base_ring_ready(const struct base_ring *r);
 void base_ring_wipe(struct base_ring *r, struct slice rec);
 /** All before pos is consumed. */
 void base_ring_consume(struct base_ring *r, uint64_t pos);
+
+/* ---- the message ring: messages as they were on the wire; one writer, readers in any process that maps it ---- */
+#define BASE_TRACE_LEAST   8192     /* bytes of the smallest */
+#define BASE_TRACE_MESSAGE 65536    /* bytes of a message that are kept, and at most half of the ring */
+struct base_trace;
+enum base_trace_flag { BASE_TRACE_OUT = 1 /* we sent it */, BASE_TRACE_QUEUED = 2 /* to a connection that was not open yet */ };
+struct base_trace_head { int64_t time_us; uint32_t key; uint8_t transport, flags; union base_addr local, peer; }; /* time: since the epoch; key: of whom it is */
+/** Writer: take up the ring in this memory, or format it anew where it is none of its size. -EINVAL too small, -ENOMEM. */
+int base_trace_open(void *mem, size_t bytes, struct base_trace **ret);
+void base_trace_close(struct base_trace *t);
+uint64_t base_trace_seed(const struct base_trace *t);
+uint32_t base_trace_key(uint64_t seed, struct slice id);
+/** One copy into the ring; hide: parts of bytes, in order, that become stars. Cost: the copy. */
+void base_trace_put(struct base_trace *t, const struct base_trace_head *head, struct slice bytes, const struct slice *hide, size_t nhide);
+/** Reader: all that is there now, oldest first. ERR_TORN: this is no such ring (yet), -EINVAL. */
+struct base_trace_walk { const void *mem; size_t bytes; uint64_t next, end, seed; };
+int base_trace_walk(const void *mem, size_t bytes, struct base_trace_walk *ret);
+/** The next one whose key is among these (NULL: any), copied to buf (BASE_TRACE_MESSAGE); what is overwritten meanwhile is left out. */
+bool base_trace_next(struct base_trace_walk *w, const uint32_t *keys, size_t nkeys, char *buf, struct base_trace_head *ret, struct slice *ret_bytes);
 
 #endif

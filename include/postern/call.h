@@ -69,6 +69,7 @@ struct call_record {
 	struct call_record_leg leg[2];     /* A (the caller's), B */
 	struct slice vars;                 /* call variables, tags, rules that fired: call_note_next */
 	struct slice decisions;            /* mid-call decisions, JSON array; empty: none */
+	struct slice tried;                /* targets, oldest first: call_record_try_put */
 	struct slice extra;                /* fields of a newer version: kept, not read */
 	uint8_t over;                      /* CALL_ENDING: bit 0 leg A knows, bit 1 leg B; beside the record, not in it */
 };
@@ -83,6 +84,11 @@ struct call_note {
 void call_note_print(struct writer *w, const struct call_note *n);
 /** Take the first one of rest; false at its end, or where it is torn. Slices borrow. */
 bool call_note_next(struct slice *rest, struct call_note *ret);
+/** A target that was tried: texts as shown in the CDR. */
+struct call_record_try { int64_t start_ms; uint16_t status; union base_addr addr; struct slice uri, trunk, outcome, call_id; };
+void call_record_try_put(struct writer *w, const struct call_record_try *y);
+/** The next of `tried`; false at the end, or where it is damaged. */
+bool call_record_try_next(struct reader *r, struct call_record_try *ret);
 /** Print into memory; ERR_TRUNCATED. */
 int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len);
 /** Parse; slices borrow buf. ERR_TORN on any inconsistency; bounded; a fuzz target. */

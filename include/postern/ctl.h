@@ -29,14 +29,39 @@ struct ctl_call_filter { const char *number, *trunk, *state; int64_t min_age_s; 
 struct json_t *ctl_render_calls(const struct ctl_maps *m, const struct ctl_call_filter *f, const char *after, unsigned limit);
 /** GET /calls/{id}, with SDP, timer, media; NULL: no such call. */
 struct json_t *ctl_render_call(const struct ctl_maps *m, const char *id);
-/** GET /calls/{id}/decisions: `{items}`, oldest first: what became of its mid-call requests, and why. NULL: no such call. */
+/**
+ * GET /calls/{id}/decisions: `{items}`, each with its `kind`: the trunk matched, the route, the targets tried and their outcome, what became of
+ * mid-call requests and why. NULL: no such call. _of_cdr: the same from the record of an ended one.
+ */
 struct json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id);
+struct json_t *ctl_render_decisions_of_cdr(const struct json_t *cdr);
 /** Text of peers as a JSON string: what is no UTF-8 becomes U+FFFD. New reference. */
 struct json_t *ctl_render_text(struct slice s);
 /** What the rules of a configuration's policy (or `builtin`) counted: `{rules, counters, shadow_count}`. New reference or NULL. */
 struct json_t *ctl_render_policy(const struct ctl_maps *m, const char *id);
 /** GET /policies/{id}/shadow: `{count, items}`, newest first. */
 struct json_t *ctl_render_shadow(const struct ctl_maps *m, const char *id);
+
+/* ---- the messages of a call, from the ring ---- */
+#define CTL_DIALOGS 32                  /* Call-IDs of a call that are looked for */
+struct ctl_dialogs {                    /* leg A's first, then those of the targets that were tried; start: of the call */
+	struct slice call_id[CTL_DIALOGS];
+	unsigned n;
+	int64_t start_ms;
+};
+struct ctl_message_list;
+/** Those of a live call, from its record; texts are in *ret_buf, which the caller frees. ERR_NOTFOUND. */
+int ctl_dialogs_of_call(const struct ctl_maps *m, const char *id, struct ctl_dialogs *ret, void **ret_buf);
+/** Those of an ended one; texts are the CDR's. ERR_PROTO: it has none. */
+int ctl_dialogs_of_cdr(const struct json_t *cdr, struct ctl_dialogs *ret);
+/** All of them that the ring still holds. -ENOMEM. Cost: one look at the ring. */
+int ctl_messages(const struct ctl_maps *m, const struct ctl_dialogs *d, struct ctl_message_list **ret);
+void ctl_messages_free(struct ctl_message_list *l);
+/** `{items, next, overwritten}`; a ladder; a capture file of *ret_n bytes. New reference, malloc'd, NULL where memory is short. */
+struct json_t *ctl_messages_json(const struct ctl_message_list *l, const struct ctl_dialogs *d);
+char *ctl_messages_ladder(const struct ctl_message_list *l, const struct ctl_dialogs *d);
+char *ctl_messages_pcap(const struct ctl_message_list *l, size_t *ret_n);
+
 /** Is there a call of this id? Without rendering it. */
 bool ctl_has_call(const struct ctl_maps *m, const char *id);
 struct peer_live;

@@ -127,7 +127,7 @@ enum loop_region {
 	REGION_MEDIA = 5,     /* media/: header of the process: applied sequence, figures */
 	REGION_RING = 6,      /* a base_ring, in `records` and `events` */
 	REGION_ENGINE = 7,    /* app/: what the engine tells of itself: state, drain, started */
-	REGION_TRACE = 8,     /* the message ring (later) */
+	REGION_TRACE = 8,     /* the message ring: base_trace, in `calls`; not there where it is off */
 	REGION_KEYS = 9,      /* media/: SRTP keys, in `keys`, which media alone maps */
 	REGION_SECRETS = 10,  /* call/: what records must not hold, in `secrets`, which the engine alone maps */
 	REGION_POLICIES = 11  /* rule/: the board of rules and counters, in `calls` */

@@ -123,6 +123,14 @@ const char *sipua_contact(const struct sipua *ua, unsigned listener);
 struct sipua_figures { unsigned srv, cli, dialogs, connections; };
 void sipua_figures(const struct sipua *ua, struct sipua_figures *ret);
 
+/* ---- the message ring ---- */
+struct base_trace;
+/**
+ * From now on every message of dialogs, and of what makes them, is written there as it is on the wire, under the key of its Call-ID; credentials and
+ * SDP keys as stars. NULL: no longer. Borrowed. What strangers send, and OPTIONS and REGISTER outside of dialogs, are left out.
+ */
+void sipua_trace(struct base_trace *t);
+
 /* ---- front door ---- */
 const struct wire_sip *sipua_in_sip(const struct sipua_in *in);
 const struct sipua_path *sipua_in_path(const struct sipua_in *in);

@@ -214,6 +214,10 @@ bool wire_headers_next(struct wire_headers *it, struct wire_header *ret);
 /** First value of the header of that name, long or compact; p NULL if absent or longer than buf; text may live in buf. */
 struct slice wire_sip_header(const struct wire_sip *m, const char *name, char *buf, size_t size);
 
+/* ---- secrets in text ---- */
+/** Credentials and SDP keys in a message or a part of one, in order; what would not fit into max is one piece to the end. A fuzz target. */
+size_t wire_secrets_find(struct slice text, struct slice *ret, size_t max);
+
 /* ---- DNS answers (RFC 1035, 2782, 3403) ---- */
 #define WIRE_DNS_RECORDS 32            /* of one answer; more are left out */
 #define WIRE_DNS_NAME    256

@@ -86,6 +86,8 @@ struct admin_request {
 void admin_reply_json(struct admin_request *rq, unsigned status, json_t *v);
 /** Takes malloc'd text over (NULL: 500). */
 void admin_reply_text(struct admin_request *rq, unsigned status, const char *type, char *text);
+/** The same of any bytes. */
+void admin_reply_bytes(struct admin_request *rq, unsigned status, const char *type, char *bytes, size_t n);
 void admin_reply_empty(struct admin_request *rq, unsigned status);
 /** RFC 9457. */
 void admin_problem(struct admin_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -94,7 +96,7 @@ void admin_reply_header(struct admin_request *rq, const char *name, const char *
 void admin_problem_errors(struct admin_request *rq, unsigned status, const char *detail, json_t *errors, json_t *more);
 
 /* ---- queries ---- */
-extern const struct conf_row admin_query_list[], admin_query_calls[], admin_query_write[], admin_query_diff[];
+extern const struct conf_row admin_query_list[], admin_query_calls[], admin_query_write[], admin_query_diff[], admin_query_messages[];
 /** A value of the query; NULL where the key is not there. */
 const char *admin_query(const struct admin_request *rq, const char *key);
 /** Keys unknown, twice or without a value: answered 400, false. */
@@ -259,6 +261,9 @@ void admin_post_preview(struct admin_request *rq);
 void admin_get_calls(struct admin_request *rq);
 void admin_get_call(struct admin_request *rq);
 void admin_get_decisions(struct admin_request *rq);
+void admin_get_cdr_decisions(struct admin_request *rq);
+void admin_get_messages(struct admin_request *rq);
+void admin_get_cdr_messages(struct admin_request *rq);
 void admin_delete_call(struct admin_request *rq);
 void admin_get_cdrs(struct admin_request *rq);
 void admin_get_cdr(struct admin_request *rq);

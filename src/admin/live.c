@@ -91,17 +91,6 @@ void admin_get_call(struct admin_request *rq)
 		admin_problem(rq, 404, "no live call has this id: ended ones are in /cdrs");
 }
 
-void admin_get_decisions(struct admin_request *rq)
-{
-	struct ctl_maps m = admin_maps(rq->a, NULL);
-	json_t *list = ctl_render_decisions(&m, rq->param[0]);
-
-	if (list)
-		admin_reply_json(rq, 200, list);
-	else
-		admin_problem(rq, 404, "no live call has this id");
-}
-
 void admin_delete_call(struct admin_request *rq)
 {
 	struct ctl_maps m = admin_maps(rq->a, NULL);

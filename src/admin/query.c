@@ -32,6 +32,13 @@ const struct conf_row admin_query_diff[] = {
 	{ 0 }
 };
 
+static const char *const formats[] = { "json", "text", "pcap", NULL };
+
+const struct conf_row admin_query_messages[] = {
+	{ .key = "format", .type = CONF_ENUM, .names = formats, .doc = "json (with every message in full), text (a ladder) or pcap; json where it is not given" },
+	{ 0 }
+};
+
 const char *admin_query(const struct admin_request *rq, const char *key)
 {
 	return MHD_lookup_connection_value(rq->conn, MHD_GET_ARGUMENT_KIND, key);

@@ -74,6 +74,11 @@ void admin_reply_text(struct admin_request *rq, unsigned status, const char *typ
 	set(rq, status, type, text, text ? strlen(text) : 0);
 }
 
+void admin_reply_bytes(struct admin_request *rq, unsigned status, const char *type, char *bytes, size_t n)
+{
+	set(rq, status, type, bytes, n);
+}
+
 void admin_reply_empty(struct admin_request *rq, unsigned status)
 {
 	set(rq, status, NULL, calloc(1, 1), 0);

@@ -53,22 +53,6 @@ void admin_get_tokens(struct admin_request *rq)
 	admin_reply_json(rq, 200, json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
-/** `2027-01-31T12:00:00Z`: what our own times look like, milliseconds optional. 0: no such time. */
-static int64_t time_parse(const char *text)
-{
-	struct tm tm = { 0 };
-	int end = 0;
-
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) != 6)
-		return 0;
-	text += end;
-	if (*text == '.')
-		text += 1 + strspn(text + 1, "0123456789");
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	return strcmp(text, "Z") ? 0 : (int64_t)timegm(&tm) * 1000;
-}
-
 static bool is_given(json_t *v)
 {
 	return v && !json_is_null(v);
@@ -93,7 +77,7 @@ static bool expiry(struct admin_request *rq, int64_t now, int64_t *ret)
 
 	*ret = 0;
 	if (json_is_string(at))
-		*ret = time_parse(json_string_value(at));
+		*ret = base_time_parse(slice_str(json_string_value(at)));
 	else if (json_is_integer(in) && json_integer_value(in) <= 3650LL * 86400)
 		*ret = now + json_integer_value(in) * 1000;
 	if (!odd && (is_given(at) + is_given(in) == 0 || (is_given(at) + is_given(in) == 1 && *ret > now)))

@@ -36,6 +36,7 @@ static struct engine {
 	struct call_engine *calls;
 	struct sipua *ua;
 	struct base_ring *records, *events;
+	struct base_trace *trace;
 	struct loop_chan *admin;
 	struct role *role;
 	struct loop_timer quiet, closed;
@@ -326,6 +327,18 @@ static int start_calls(struct role *r)
 	}, &engine.calls);
 }
 
+/* The message ring: without it calls go on. */
+static void start_trace(struct role *r)
+{
+	size_t bytes = 0;
+	void *p = loop_shm_region(&r->calls, REGION_TRACE, &bytes);
+	int err = p ? base_trace_open(p, bytes, &engine.trace) : 0;
+
+	if (err)
+		base_log(BASE_ERROR, "engine", "no message is kept: the ring cannot be opened error=\"%s\"", base_strerror(err));
+	sipua_trace(engine.trace);
+}
+
 static int start_agent(struct role *r)
 {
 	const struct peer_system_conf *sys = peer_system(engine.peers);
@@ -346,6 +359,8 @@ static int start_agent(struct role *r)
 	for (size_t i = 0; i < r->now.layout.nlisteners; i++)
 		listener_of(r, &r->now, &engine.tls, i, &l[r->now.layout.listener[i]]);
 	err = sipua_new(r->loop, l, n, sys->user_agent, &caps, call_engine_handlers(), engine.calls, &bad, &engine.ua);
+	if (!err)
+		start_trace(r);
 	if (err)
 		base_log(BASE_ERROR, "engine", "listener %s cannot be taken over error=\"%s\"", bad < n ? l[bad].id : "?", base_strerror(err));
 	free(l);

@@ -20,7 +20,7 @@
 #define EVENTS_BYTES (4u << 20)
 #define WISHES_BYTES (512u << 10)      /* some hundred calls; media reads it within 50 ms */
 #define TRUNKS_LEAST 4096              /* that a later revision may have without a new memory; what is not used takes no page */
-#define REGIONS 4
+#define REGIONS 5
 
 enum right { NONE, READ, WRITE };
 
@@ -76,13 +76,14 @@ static int make_map(const struct app_sockets *s, struct app_memory *m)
 	return err;
 }
 
-int app_memory_make(unsigned max_calls, unsigned trunks, const struct app_sockets *sockets, struct app_memory *ret)
+int app_memory_make(unsigned max_calls, unsigned trunks, size_t trace_bytes, const struct app_sockets *sockets, struct app_memory *ret)
 {
 	const uint32_t slots = app_ports_room(sockets->nmap);
 	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
 	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
-		[APP_FD_CALLS] = { "calls", 4, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
-			{ REGION_TARGETS, peer_live_bytes(trunks > TRUNKS_LEAST / 2 ? 2 * trunks : TRUNKS_LEAST) }, { REGION_POLICIES, rule_board_bytes() } } },
+		[APP_FD_CALLS] = { "calls", trace_bytes ? 5 : 4, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
+			{ REGION_TARGETS, peer_live_bytes(trunks > TRUNKS_LEAST / 2 ? 2 * trunks : TRUNKS_LEAST) }, { REGION_POLICIES, rule_board_bytes() },
+			{ REGION_TRACE, trace_bytes } } },
 		[APP_FD_STREAMS] = { "streams", 3, { counters, { REGION_SLOTS, media_slots_bytes(slots) }, { REGION_MEDIA, media_header_bytes() } } },
 		[APP_FD_ADMIN] = { "admin", 1, { counters } },
 		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },

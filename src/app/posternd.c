@@ -225,10 +225,13 @@ static int step_sockets(struct start *st)
 
 static int step_memory(struct start *st)
 {
-	size_t trunks = 0;
+	size_t trunks = 0, n;
+	int64_t trace = ((const struct peer_system_conf *)conf_objects(st->now.doc, &peer_schema_system, &n)[0])->trace.bytes;
 
 	conf_objects(st->now.doc, &peer_schema_trunks, &trunks);
-	return app_memory_make(st->now.limits.max_calls, (unsigned)trunks, &st->p.sockets, &st->p.memory) ? EXIT_INTERNAL : 0;
+	if (trace && trace < BASE_TRACE_LEAST)
+		trace = BASE_TRACE_LEAST;
+	return app_memory_make(st->now.limits.max_calls, (unsigned)trunks, (size_t)trace, &st->p.sockets, &st->p.memory) ? EXIT_INTERNAL : 0;
 }
 
 static int step_run(struct start *st)

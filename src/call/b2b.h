@@ -77,7 +77,7 @@ struct call_leg {
 };
 
 /** A target that was tried, for the CDR. */
-struct call_try { const char *uri, *trunk; int status; int64_t start_ms; const char *why; union base_addr addr; };
+struct call_try { const char *uri, *trunk; int status; int64_t start_ms; const char *why; union base_addr addr; char call_id[48]; /* once it is no longer leg B's */ };
 struct call_hunt;
 struct call_replace;
 
@@ -100,6 +100,7 @@ struct call {
 	struct loop_timer no_answer;
 	struct call_try *tried;
 	unsigned ntried;
+	struct call_text before;       /* those that a former engine tried, as in the record */
 	struct call_hunt *hunt;        /* until it is answered */
 	struct call_redirect *redirect;/* Contacts of 3xx, or NULL */
 	struct call_decision decision[CALL_DECISIONS]; /* the latest, a ring */
@@ -212,6 +213,12 @@ int call_hunt_tried(struct call *c, const struct peer_trunk *t, const struct pee
 int64_t call_hunt_retry_after(const struct wire_sip *resp);
 /** The leg's target refused a request of ours inside the dialog: 500 and 503 speak of its health (field fact F3). */
 void call_hunt_said(struct call_leg *leg, int status, const struct wire_sip *resp);
+/** All of them for the record, into buf; and back: the last one is the leg's own. */
+struct slice call_hunt_print(const struct call *c, char *buf, size_t size);
+int call_hunt_restore(struct call *c, const struct call_record *r);
+/** The n-th of them, as the record has it; false: there are no more. */
+bool call_hunt_at(const struct call *c, unsigned n, struct call_record_try *ret);
+
 /**
  * The call's target did not answer a request inside the dialog: the next target of its trunk (design.md section 8), and that it was silent.
  * False: there is none. name: storage for ret.

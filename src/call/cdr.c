@@ -7,7 +7,8 @@
 #define TEXT_MAX    512                    /* bytes of a text, each of which may take 6 */
 #define TRY_ROOM    4096                   /* one target at most */
 #define STREAM_ROOM 384                    /* figures of one stream at most */
-#define TAIL_ROOM   (2 * CALL_STREAMS * STREAM_ROOM + 64)
+#define TAIL_ROOM   (2 * CALL_STREAMS * STREAM_ROOM + CALL_DECISIONS_BYTES + 64)
+#define FIRED_ROOM  1024                   /* one rule that fired at most */
 
 static void js(struct text *t, struct slice s)
 {
@@ -79,21 +80,49 @@ static void add_tags(struct text *t, const struct call *c)
 
 static void add_targets(struct text *t, const struct call *c)
 {
+	struct call_record_try y;
 	char at[56], buf[32];
 	unsigned i;
 
 	text_add(t, ",\"targets\":[");
-	for (i = 0; i < c->ntried && t->size - t->n > TRY_ROOM + TAIL_ROOM; i++) {
-		const struct call_try *y = &c->tried[i];
-
+	for (i = 0; t->size - t->n > TRY_ROOM + TAIL_ROOM && call_hunt_at(c, i, &y); i++) {
 		text_add(t, "%s{\"uri\":", i ? "," : "");
-		js(t, slice_str(y->uri));
-		if (y->addr.sa.sa_family)
-			field(t, "address", slice_str(base_addr_print(&y->addr, at)));
-		field(t, "trunk", slice_str(y->trunk));
-		field(t, "outcome", slice_str(y->why));
-		text_add(t, ",\"status\":%d,\"at\":\"%s\"}", y->status, base_time_rfc3339(y->start_ms, buf));
+		js(t, y.uri);
+		if (y.addr.sa.sa_family)
+			field(t, "address", slice_str(base_addr_print(&y.addr, at)));
+		field(t, "trunk", y.trunk);
+		field(t, "outcome", y.outcome);
+		field(t, "call_id", y.call_id);
+		text_add(t, ",\"status\":%d,\"at\":\"%s\"}", y.status, base_time_rfc3339(y.start_ms, buf));
 	}
+	text_add(t, "]");
+}
+
+/** Rules that fired. */
+static void add_fired(struct text *t, const struct call *c)
+{
+	struct sipua_note n;
+
+	for (unsigned i = 0; sipua_notes_get(c->notes, i, &n) && t->size - t->n > FIRED_ROOM; i++) {
+		if (n.kind != SIPUA_NOTE_FIRED)
+			continue;
+		text_add(t, "%s{\"kind\":\"policy\",\"time_ms\":%lld,\"last_ms\":%lld,\"leg\":\"%s\",\"action\":\"policy\",\"hook\":\"%s\",\"message\":\"%s\",\"line\":%u,\"count\":%u",
+			t->p[t->n - 1] == '[' ? "" : ",", (long long)n.first_ms, (long long)n.last_ms, n.out ? "b" : "a", n.send ? "send" : "receive", n.request ? "request" : "response", n.line, n.count);
+		field(t, "policy", n.name);
+		text_add(t, "}");
+	}
+}
+
+/** What was decided within the call, as in its record. */
+static void add_decisions(struct text *t, const struct call *c)
+{
+	char buf[CALL_DECISIONS_BYTES];
+	struct slice s = call_decisions_print(c, buf, sizeof buf);
+
+	text_add(t, ",\"decisions\":[");
+	if (s.n > 2 && t->size - t->n > s.n + FIRED_ROOM)
+		text_slice(t, (struct slice){ s.p + 1, s.n - 2 });
+	add_fired(t, c);
 	text_add(t, "]");
 }
 
@@ -125,6 +154,7 @@ void call_cdr(struct call *c)
 	add_tags(&t, c);
 	add_targets(&t, c);
 	call_quality_end(c, &t);
+	add_decisions(&t, c);
 	text_add(&t, "}");
 	if (!t.cut && c->eng->p.records && !base_ring_put(c->eng->p.records, buf, t.n))
 		return;

@@ -331,7 +331,7 @@ static void print_one(struct text *t, const struct call_decision *d)
 	const char *sep = "";
 	unsigned p;
 
-	text_add(t, "{\"time_ms\": %lld, \"leg\": \"%s\", \"method\": \"%s\", \"purposes\": [", (long long)d->at_ms, d->leg ? "b" : "a",
+	text_add(t, "{\"kind\": \"mid-call\", \"time_ms\": %lld, \"leg\": \"%s\", \"method\": \"%s\", \"purposes\": [", (long long)d->at_ms, d->leg ? "b" : "a",
 		wire_method_name(d->method));
 	for (p = 0; p < CALL_ALL_PURPOSES; p++)
 		if (d->purposes & BIT(p)) {
@@ -351,13 +351,14 @@ struct slice call_decisions_print(const struct call *c, char *buf, size_t size)
 	/* what a former engine noted goes before, as long as there is room */
 	if (c->decided.n > 2 && !i && c->decided.n < size / 2) {
 		text_slice(&t, (struct slice){ c->decided.p, c->decided.n - 1 });
-		text_add(&t, ", ");
 	} else {
 		text_add(&t, "[");
 	}
 	for (; i < c->ndecisions; i++) {
+		if (t.n > 1)
+			text_add(&t, ", ");
 		print_one(&t, &c->decision[i % CALL_DECISIONS]);
-		text_add(&t, i + 1 < c->ndecisions ? ", " : "]");
 	}
+	text_add(&t, "]");
 	return t.cut ? (struct slice){ "", 0 } : text_get(&t);
 }

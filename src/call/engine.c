@@ -155,6 +155,7 @@ static void call_destroy(void *obj)
 	free(c->to);
 	free(c->route);
 	free(c->tried);
+	call_text_clear(&c->before);
 	call_text_clear(&c->decided);
 	call_redirect_free(c);
 	free(c->leg[0].ghost);

@@ -77,12 +77,74 @@ void call_hunt_note(struct call *c, int status, const char *why)
 	c->tried[c->ntried - 1].why = why;
 }
 
+/* ---- those that were tried, for record and CDR ---- */
+static void try_of(const struct call *c, unsigned i, struct call_record_try *ret)
+{
+	const struct call_try *y = &c->tried[i];
+	const struct call_leg *b = &c->leg[1];
+
+	*ret = (struct call_record_try){ .start_ms = y->start_ms, .status = (uint16_t)y->status, .addr = y->addr, .uri = slice_str(y->uri), .trunk = slice_str(y->trunk),
+		.outcome = slice_str(y->why), .call_id = slice_str(y->call_id) };
+	if (i + 1 == c->ntried)
+		ret->call_id = b->dialog ? sipua_dialog_call_id(b->dialog) : b->call_id ? slice_str(b->call_id) : ret->call_id;
+}
+
+bool call_hunt_at(const struct call *c, unsigned n, struct call_record_try *ret)
+{
+	struct reader r = reader_on(c->before.p, c->before.n);
+
+	while (call_record_try_next(&r, ret))
+		if (!n--)
+			return true;
+	if (n >= c->ntried)
+		return false;
+	try_of(c, n, ret);
+	return true;
+}
+
+struct slice call_hunt_print(const struct call *c, char *buf, size_t size)
+{
+	struct writer w = writer_on(buf, size);
+	struct call_record_try y;
+	size_t n = 0;
+
+	wr_bytes(&w, c->before.p, c->before.n);
+	for (unsigned i = 0; i < c->ntried; i++) {
+		try_of(c, i, &y);
+		n = wr_len(&w);
+		call_record_try_put(&w, &y);
+		if (w.bad) /* so many do not fit: the first are told */
+			return (struct slice){ buf, n };
+	}
+	return (struct slice){ buf, wr_len(&w) };
+}
+
+int call_hunt_restore(struct call *c, const struct call_record *r)
+{
+	struct call_leg *b = &c->leg[1];
+	struct reader rd = reader_on(r->tried.p, r->tried.n);
+	const char *last = r->tried.p, *at = last;
+	struct call_record_try y;
+	bool known = b->trunk && peer_target_at(c->eng->plane, b->trunk, &b->source, b->transport, &b->target);
+
+	while (call_record_try_next(&rd, &y)) {
+		last = at;
+		at = (const char *)rd.p;
+	}
+	/* one that is no target any more is told as the record has it */
+	if (at && call_text_set(&c->before, (struct slice){ r->tried.p, (size_t)((known ? last : at) - r->tried.p) }))
+		return ERR_FULL;
+	return known ? call_hunt_tried(c, b->trunk, &b->target, r->start_ms) : 0;
+}
+
 /** Nothing of the target before is left on leg B; ports stay where they serve on. */
 static void leg_fresh(struct call_leg *b, const struct peer_way *w, bool early_media)
 {
 	struct media_client *mc = b->call->eng->p.media;
 	unsigned i;
 
+	if (b->dialog && b->call->ntried)
+		slice_copy(b->call->tried[b->call->ntried - 1].call_id, sizeof b->call->tried->call_id, sipua_dialog_call_id(b->dialog));
 	sipua_dialog_free(b->dialog);
 	b->dialog = NULL;
 	call_figures_leg(b, -1);

@@ -12,6 +12,7 @@
 
 /* requests of ours that a dead engine may have sent after its last record: CSeq may leap (RFC 3261 12.2.1.1), never fall */
 #define CSEQ_LEAP 1000
+#define TRIED_MAX 8192
 
 static struct slice text_of(const struct call_text *t) { return (struct slice){ t->p ? t->p : "", t->n }; }
 
@@ -155,7 +156,7 @@ int call_persist(struct call *c)
 {
 	struct call_record r = { .serial = c->serial, .state = (uint8_t)c->state, .from = slice_str(c->from), .to = slice_str(c->to),
 		.route = slice_str(c->route), .start_ms = c->start_ms, .ringing_ms = c->ringing_ms, .answer_ms = c->answer_ms };
-	static char decisions[2 * CALL_DECISIONS * 256], notes[CALL_NOTES_BYTES];
+	static char decisions[CALL_DECISIONS_BYTES], tried[TRIED_MAX], notes[CALL_NOTES_BYTES];
 	unsigned i;
 	int err = 0;
 
@@ -164,6 +165,7 @@ int call_persist(struct call *c)
 	memcpy(r.id, c->id, sizeof r.id);
 	r.decisions = call_decisions_print(c, decisions, sizeof decisions);
 	r.vars = call_notes_print(c, notes, sizeof notes);
+	r.tried = call_hunt_print(c, tried, sizeof tried);
 	for (i = 0; i < 2; i++)
 		leg_print(&c->leg[i], &r.leg[i]);
 	if (c->slot == CALL_NO_SLOT)
@@ -390,8 +392,8 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	call_notes_restore(c, r->vars);
 	c->leg[0].over = r->over & 1;
 	c->leg[1].over = r->over & 2;
-	if (c->leg[1].trunk && peer_target_at(e->plane, c->leg[1].trunk, &c->leg[1].source, c->leg[1].transport, &c->leg[1].target))
-		call_hunt_tried(c, c->leg[1].trunk, &c->leg[1].target, r->start_ms);
+	if (call_hunt_restore(c, r))
+		base_log(BASE_WARN, "call", "what was tried before is forgotten call=%s", c->id);
 	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");
 	call_figures(c, 1);
 	if (r->state == CALL_UP && !err) {

@@ -38,6 +38,7 @@ enum call_own { CALL_OWN_UNDO /* what the peer was last agreed */, CALL_OWN_SHOW
 
 /** What became of a request inside the dialog, for whoever asks why. */
 #define CALL_DECISIONS 16
+#define CALL_DECISIONS_BYTES (2 * CALL_DECISIONS * 256) /* of their text, with those of former engines */
 struct call_decision { int64_t at_ms; unsigned leg, purposes, relayed; enum wire_method method; int status; /* 0: went on */ const char *action, *reason; };
 
 /* midcall.c */
@@ -105,7 +106,7 @@ void call_identity_take(struct call_leg *leg, const struct wire_sip *sip, bool s
 uint32_t call_identity_hidden(const struct call_leg *leg, const struct wire_sip *sip);
 bool call_identity_is(const struct call_leg *leg, uint32_t set, struct slice header);
 void call_decision_note(struct call_leg *leg, enum wire_method m, const struct call_verdict *v);
-/** Decisions as JSON array, for the record. */
+/** Decisions as JSON array, for record and CDR; empty: none. */
 struct slice call_decisions_print(const struct call *c, char *buf, size_t size);
 
 /* shown.c: texts lie in a scratch buffer until the next call; they go through call_sdp_make. 0 or a SIP status */

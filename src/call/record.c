@@ -6,7 +6,7 @@
  */
 #include "postern/call.h"
 
-#define RECORD_VERSION 3
+#define RECORD_VERSION 4
 
 const char *call_state_name(enum call_state s)
 {
@@ -173,6 +173,36 @@ bool call_note_next(struct slice *rest, struct call_note *ret)
 	return true;
 }
 
+void call_record_try_put(struct writer *w, const struct call_record_try *y)
+{
+	wr_u64(w, (uint64_t)y->start_ms);
+	wr_u16(w, y->status);
+	put_addr(w, &y->addr);
+	wr_slice(w, y->uri);
+	wr_slice(w, y->trunk);
+	wr_slice(w, y->outcome);
+	wr_slice(w, y->call_id);
+}
+
+bool call_record_try_next(struct reader *r, struct call_record_try *ret)
+{
+	struct call_record_try y;
+
+	if (r->bad || r->p == r->end)
+		return false;
+	y.start_ms = (int64_t)rd_u64(r);
+	y.status = rd_u16(r);
+	get_addr(r, &y.addr);
+	y.uri = rd_slice(r);
+	y.trunk = rd_slice(r);
+	y.outcome = rd_slice(r);
+	y.call_id = rd_slice(r);
+	if (r->bad)
+		return false;
+	*ret = y;
+	return true;
+}
+
 int call_record_print(const struct call_record *r, void *buf, size_t size, size_t *ret_len)
 {
 	struct writer w = writer_on(buf, size);
@@ -194,6 +224,7 @@ int call_record_print(const struct call_record *r, void *buf, size_t size, size_
 		put_leg(&w, &r->leg[i]);
 	wr_slice(&w, r->vars);
 	wr_slice(&w, r->decisions);
+	wr_slice(&w, r->tried);
 	wr_slice(&w, r->extra);
 	if (w.bad)
 		return ERR_TRUNCATED;
@@ -226,6 +257,7 @@ int call_record_parse(const void *buf, size_t n, struct call_record *ret)
 		get_leg(&r, &c.leg[i]);
 	c.vars = rd_slice(&r);
 	c.decisions = rd_slice(&r);
+	c.tried = rd_slice(&r);
 	c.extra = rd_slice(&r);
 	if (r.bad || c.state >= CALL_STATES)
 		return ERR_TORN;

@@ -236,60 +236,18 @@ json_t *ctl_render_call(const struct ctl_maps *m, const char *id)
 	return o;
 }
 
-/** What the engine noted, with its times as ours are. */
-static json_t *decisions_of(struct slice text)
+/** The record of a live call in memory of the caller's; NULL: there is no such call. */
+uint8_t *ctl_call_read(const struct ctl_maps *m, const char *id, struct call_record *ret)
 {
-	json_t *a = text.n ? json_loadb(text.p, text.n, 0, NULL) : NULL, *one;
-	size_t i;
-
-	if (!json_is_array(a)) {
-		json_decref(a);
-		return json_array();
-	}
-	json_array_foreach(a, i, one) {
-		json_object_set_new(one, "time", ctl_time(json_integer_value(json_object_get(one, "time_ms"))));
-		json_object_del(one, "time_ms");
-	}
-	return a;
-}
-
-/** Rules that fired, among the rest by time. */
-static void fired_add(json_t *items, const struct call_record *r)
-{
-	struct slice rest = r->vars;
-	struct call_note n;
-	json_t *one;
-	size_t i;
-
-	while (call_note_next(&rest, &n)) {
-		if (n.kind != CALL_NOTE_FIRED)
-			continue;
-		one = json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:o}", "time", ctl_time(n.first_ms), "leg", n.out ? "b" : "a", "action", "policy",
-			"hook", n.send ? "send" : "receive", "message", n.request ? "request" : "response", "policy", ctl_text(n.name), "line", (json_int_t)n.line,
-			"count", (json_int_t)n.count, "last", ctl_time(n.last_ms));
-		for (i = json_array_size(items); i > 0; i--) {
-			const char *before = json_string_value(json_object_get(json_array_get(items, i - 1), "time")), *mine = json_string_value(json_object_get(one, "time"));
-
-			if (!before || !mine || strcmp(before, mine) <= 0)
-				break;
-		}
-		json_array_insert_new(items, i, one);
-	}
-}
-
-json_t *ctl_render_decisions(const struct ctl_maps *m, const char *id)
-{
-	struct call_record r;
-	json_t *o = NULL;
+	uint8_t *buf = NULL;
 	struct walk w;
 
-	if (walk_open(&w, m) && call_find(&w, id, &r)) {
-		o = json_object();
-		json_object_set_new(o, "items", decisions_of(r.decisions));
-		fired_add(json_object_get(o, "items"), &r);
+	if (walk_open(&w, m) && call_find(&w, id, ret)) {
+		buf = w.buf;
+		w.buf = NULL;
 	}
 	walk_close(&w);
-	return o;
+	return buf;
 }
 
 /* ---- the list ---- */

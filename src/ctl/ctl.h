@@ -19,6 +19,10 @@ const void *ctl_region(const struct loop_shm *m, uint32_t id, size_t *ret_bytes)
 /** `{items, next}`; steals items; next is null where there is none. */
 json_t *ctl_page(json_t *items, const char *next);
 
+struct call_record;
+/** The record of a live call: its texts are in the malloc'd memory that is returned; NULL: there is no such call. */
+uint8_t *ctl_call_read(const struct ctl_maps *m, const char *id, struct call_record *ret);
+
 struct slice ctl_bounded(const char *s, size_t size);
 
 /* calls by state, for the gauges */

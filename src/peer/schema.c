@@ -26,8 +26,8 @@ static const struct conf_row dns_rows[] = {
 };
 
 static const struct conf_row trace_rows[] = {
-	{ .key = "bytes", .type = CONF_INT, .at = AT(trace.bytes), .flags = CONF_LATER, .def = "67108864", .min = 0, .max = 4294967296.0, .unit = "bytes",
-	  .doc = "Size of the ring that keeps the last SIP messages; 0: none." },
+	{ .key = "bytes", .type = CONF_INT, .at = AT(trace.bytes), .def = "67108864", .min = 0, .max = 4294967296.0, .unit = "bytes",
+	  .doc = "Size of the ring that keeps the last SIP messages of calls; 0: none, under 8192 is taken as that. It holds from the next start on." },
 	{ .key = NULL }
 };
 

@@ -68,6 +68,7 @@ static void expire(struct sipua *ua, bool all)
 bool sipua_answered_again(struct sipua *ua, const sip_t *sip)
 {
 	uint32_t key = key_of(sip, sipua_hash_seed), check = key_of(sip, ~sipua_hash_seed);
+	struct sipua_sent sent = { .fd = -1 };
 	struct hash_node *n;
 
 	for (n = base_hash_find(&ua->answered, key); n; n = n->next) {
@@ -77,8 +78,11 @@ bool sipua_answered_again(struct sipua *ua, const sip_t *sip)
 		if (n->key != key || a->check != check)
 			continue;
 		base_count(COUNTER_SIP_ANSWERED_AGAIN);
+		sipua_now.sent = &sent;
 		if (sipua_udp_queue(a->fd, &iov, 1, &a->to.sa, a->to_len))
 			base_count(COUNTER_SIP_TX);
+		sipua_now.sent = NULL;
+		sipua_trace_answered(&sent, sip);
 		return true;
 	}
 	return false;

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#define RAW_KEPT_MS 10000      /* room for pieces of messages, where none waits */
+
 static struct list_node conns = { &conns, &conns };
 
 struct sipua_conn *sipua_conn_new(struct sipua_fd *f, int fd, const union base_addr *peer, bool incoming)
@@ -76,6 +78,11 @@ static void watch_one(struct sipua *ua, struct sipua_conn *c, struct mono now)
 {
 	bool mute = c->incoming ? !c->messages : c->tls && !c->handshaken;
 
+	if (c->raw && !c->nraw && mono_ms_since(now, c->last) >= RAW_KEPT_MS) {
+		free(c->raw);
+		c->raw = NULL;
+		c->raw_size = 0;
+	}
 	if (ua->caps.handshake_s && mute && mono_ms_since(now, c->since) >= ua->caps.handshake_s * 1000LL) {
 		base_count(COUNTER_SIP_CONN_SILENT);
 		shutdown(c->fd, SHUT_RDWR);

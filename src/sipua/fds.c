@@ -12,7 +12,7 @@
 unsigned long sipua_guard_hits[SIPUA_OVERRIDES_COUNT];
 bool sipua_guard_passed;
 _Thread_local bool sipua_loop_thread;
-struct sipua_guard_now sipua_now = { .fd = -1, .reading = -1, .udp_read = -1, .bio_fd = -1 };
+struct sipua_guard_now sipua_now = { .fd = -1, .reading = -1, .udp_read = -1, .bio_fd = -1, .wrote = -1 };
 
 static struct sipua_fd *table;
 static size_t size;
@@ -67,6 +67,8 @@ void sipua_fd_sending(int fd)
 {
 	const struct sipua_fd *f = sipua_fd_get(fd);
 
+	if (f && f->kind == SIPUA_FD_CONN)
+		sipua_now.wrote = fd;
 	if (f && f->kind == SIPUA_FD_CONN && f->ua && !f->ua->closing && f->ua->handlers.sending)
 		f->ua->handlers.sending(f->ua->arg);
 }
@@ -75,6 +77,8 @@ static void free_conn(struct sipua_conn *c)
 {
 	list_del(&c->link);
 	c->ua->figures.connections--;
+	sipua_trace_gone(c);
+	free(c->raw);
 	free(c);
 }
 

@@ -133,6 +133,7 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 	uint32_t cseq = in->sip->sip_cseq->cs_seq;
 	struct sipua_srv *srv;
 
+	sipua_trace_take();
 	if (d->cseq_remote && cseq < d->cseq_remote) {
 		/* RFC 3261 12.2.2; an equal one is a retransmission that found us restarted */
 		base_count(COUNTER_SIP_CSEQ_LOW);
@@ -199,6 +200,7 @@ static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 	}
 	sipua_path_of(ua, msg, in.tport, &in.path);
 	if (comes_again(ua, sip, &in.path)) {
+		sipua_trace_take();
 		msg_destroy(msg);
 		return;
 	}
@@ -276,6 +278,7 @@ static void response(struct sipua *ua, msg_t *msg, sip_t *sip)
 		msg_destroy(msg);
 		return;
 	}
+	sipua_trace_take();
 	sipua_path_of(ua, msg, tp, &path);
 	base_count(COUNTER_SIP_2XX_STRAY);
 	if (!ua->handlers.stray_2xx || !ua->handlers.stray_2xx(ua->arg, sipua_wire(sip), &path))
@@ -286,6 +289,7 @@ static void response(struct sipua *ua, msg_t *msg, sip_t *sip)
 int sipua_front(struct sipua *ua, nta_agent_t *nta, msg_t *msg, sip_t *sip)
 {
 	(void)nta;
+	sipua_trace_front();
 	if (sip->sip_request)
 		request(ua, msg, sip);
 	else

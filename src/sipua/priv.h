@@ -272,6 +272,10 @@ bool sipua_answered_again(struct sipua *ua, const sip_t *sip);
 /** Keep the datagram that answered this request. */
 void sipua_answered_keep(struct sipua *ua, const sip_t *sip, const struct sipua_sent *sent);
 
+/* trace.c */
+/** A kept answer was sent once more. */
+void sipua_trace_answered(const struct sipua_sent *d, const sip_t *request);
+
 /* stray.c */
 /** Send an ACK for the 2xx of the INVITE with that CSeq, outside of nta's transactions. m NULL: one without body, or with that of the first ACK. */
 int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq, struct sipua_msg *m);

@@ -128,6 +128,7 @@ int sipua_srv_make(struct sipua_in *in, const struct sipua_srv_ops *ops, void *a
 {
 	struct sipua_srv *s = base_alloc(sizeof(*s));
 
+	sipua_trace_take();
 	if (!s) {
 		sipua_in_reply(in, 500, NULL, NULL);
 		return -ENOMEM;

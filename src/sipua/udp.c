@@ -28,6 +28,7 @@ static struct {
 	struct iovec iov[RX_BATCH];
 	struct sockaddr_in6 from[RX_BATCH];
 	uint8_t *buf;
+	struct slice taken;
 } rx = { .fd = -1 };
 
 static bool rx_init(void)
@@ -105,12 +106,18 @@ ssize_t sipua_udp_next(int fd)
 	return -1;
 }
 
+struct slice sipua_udp_taken(void)
+{
+	return rx.taken;
+}
+
 ssize_t sipua_udp_take(const struct iovec *iov, size_t n, struct sockaddr *from, socklen_t *from_len)
 {
 	struct msghdr *h = &rx.msg[rx.next].msg_hdr;
 	const uint8_t *p = rx.iov[rx.next].iov_base;
 	size_t left = rx.msg[rx.next].msg_len, done = 0;
 
+	rx.taken = (struct slice){ (const char *)p, left };
 	for (size_t i = 0; i < n && left; i++) {
 		size_t part = left < iov[i].iov_len ? left : iov[i].iov_len;
 		memcpy(iov[i].iov_base, p + done, part);

@@ -130,12 +130,14 @@ def policy_notes(t):
     equal(call['tags'], ['cologne'], 'tags in the list')
     one = bed.d.get('/calls/' + call['id']).json
     equal((one['tags'], one['vars']), (['cologne'], {'who': 'x'}), 'tags and variables of the call')
-    items = [x for x in bed.d.get('/calls/%s/decisions' % call['id']).json['items'] if x['action'] == 'policy']
+    items = [x for x in bed.d.get('/calls/%s/decisions' % call['id']).json['items'] if x['kind'] == 'policy']
     equal([(x['policy'], x['line'], x['hook'], x['message'], x['leg'], x['count']) for x in items],
           [('mark', 2, 'receive', 'request', 'a', 1), ('other', 5, 'send', 'response', 'a', 1)], 'rules in the decisions')
     hang_up(c, i)
     cdr = bed.d.cdrs('9401')[0]
     equal(cdr['tags'], ['cologne'], 'tags of the CDR')
+    items = [x for x in bed.d.get('/cdrs/%s/decisions' % call['id']).json['items'] if x['kind'] == 'policy']
+    check(('mark', 2) in [(x['policy'], x['line']) for x in items] and all(x['time'] and x['last'] for x in items), 'rules in the decisions of the CDR: %s', items)
     stats = bed.d.get('/stats').json
     equal([x['value'] for x in stats['postern_policy_count_total'] if x['counter'] == 'cologne-calls'], [3], 'counter in /stats: INVITE, ACK, BYE')
     equal([x['value'] for x in stats['postern_policy_rule_hits_total'] if x['policy'] == 'other'], [1], 'hits in /stats')

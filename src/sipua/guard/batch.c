@@ -42,9 +42,15 @@ int su_soerror(su_socket_t s)
 
 issize_t su_vrecv(su_socket_t s, su_iovec_t iov[], isize_t n, int flags, su_sockaddr_t *su, socklen_t *sulen)
 {
+	issize_t got;
+
 	SIPUA_HIT(su_vrecv);
-	if (!is_udp(s) || !sipua_udp_pending(s))
-		return real_su_vrecv(s, iov, n, flags, su, sulen);
+	if (!is_udp(s) || !sipua_udp_pending(s)) {
+		got = real_su_vrecv(s, iov, n, flags, su, sulen);
+		if (got > 0)
+			sipua_trace_feed(s, (const struct iovec *)iov, (size_t)got);
+		return got;
+	}
 	return sipua_udp_take((const struct iovec *)iov, n, &su->su_sa, sulen);
 }
 

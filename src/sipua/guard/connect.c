@@ -26,6 +26,8 @@ static void enter(struct sipua_fd *f, int fd, const struct sockaddr *addr, sockl
 	base_count(COUNTER_SIP_CONN_MADE);
 	f->kind = SIPUA_FD_CONN;
 	sipua_conn_new(f, fd, &peer, false);
+	sipua_now.wrote = fd;
+	sipua_now.opened = true;
 }
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)

@@ -109,10 +109,12 @@ void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 	note_connection(self);
 	sipua_now.deliver_tport = self;
 	sipua_now.deliver_msg = msg;
+	sipua_trace_arrived(self, msg);
 	if (take_2xx(self, msg, sip))
 		msg_destroy(msg);
 	else
 		real_tport_base_deliver(self, msg, now);
+	sipua_trace_done();
 	sipua_now.deliver_tport = NULL;
 	sipua_now.deliver_msg = NULL;
 }

@@ -58,6 +58,9 @@ struct sipua_conn {
 	unsigned long messages;
 	const struct tport_s *tport; /* known from the first message on */
 	char subjects[512];        /* of the verified client certificate */
+	union base_addr local;     /* our end, where the message ring asked for it */
+	char *raw;                 /* for the message ring: what was read and is not a whole message yet */
+	size_t nraw, raw_size;
 	struct list_node link;
 	struct hash_node by_source;
 };
@@ -109,6 +112,8 @@ struct sipua_guard_now {
 	const char *host;          /* its numeric address */
 	const struct tport_s *sending; /* transport that it was given to */
 	struct sipua_sent *sent;   /* filled by the next datagram that is queued */
+	int wrote;                 /* connection that took bytes of the message being sent, or was made for it; -1: none */
+	bool opened;               /* it was made for it */
 };
 extern struct sipua_guard_now sipua_now;
 extern _Thread_local bool sipua_loop_thread; /* the thread that made an agent: datagrams are gathered and sent there alone */
@@ -122,6 +127,22 @@ const struct sipua_tls_dest *sipua_tls_dest_by_canon(struct sipua *ua, const cha
 struct keys_tls *sipua_tls_of_listener(struct sipua *ua, unsigned listener);
 /** Called by the ackbye override. */
 void sipua_fork_2xx_of(void *agent_magic, struct msg_s *msg);
+
+/* the message ring: trace.c. A message that comes waits until it is known whose it is: what strangers send is not kept */
+/** A message is about to be delivered. */
+void sipua_trace_arrived(struct tport_s *tp, struct msg_s *msg);
+/** No transaction knew it. */
+void sipua_trace_front(void);
+/** It is a dialog's, or makes one: written now. */
+void sipua_trace_take(void);
+/** It was delivered: a transaction knew it, or it is forgotten. */
+void sipua_trace_done(void);
+/** A message was given to a transport; datagram: where it went as one (len 0: it did not). */
+void sipua_trace_sent(struct tport_s *tp, struct msg_s *msg, const struct sipua_sent *datagram);
+/** A connection is about to be forgotten. */
+void sipua_trace_gone(const struct sipua_conn *c);
+/** Bytes of a stream. */
+void sipua_trace_feed(int fd, const struct iovec *iov, size_t n);
 
 /* gathered datagrams: udp.c */
 #define SIPUA_STUN_MAX 44          /* stun.c */
@@ -141,6 +162,8 @@ void sipua_udp_forget(void);
 /** Next datagram of a socket: its length, or -1 with errno. */
 ssize_t sipua_udp_next(int fd);
 bool sipua_udp_pending(int fd);
+/** The one that was taken last, as it came; good until the next is asked for. */
+struct slice sipua_udp_taken(void);
 /** Copy it out and go on. */
 ssize_t sipua_udp_take(const struct iovec *iov, size_t n, struct sockaddr *from, socklen_t *from_len);
 

@@ -53,28 +53,48 @@ static bool may_go_anew(const tport_t *self, const tp_name_t *tpn, const sip_t *
 	return self && tpn && sip && sip->sip_status && tport_is_secondary(self);
 }
 
+static void enter(tport_t *self, const tp_name_t *tpn, struct sipua_sent *sent)
+{
+	sipua_now.canon = tpn ? tpn->tpn_canon : NULL;
+	sipua_now.host = tpn ? tpn->tpn_host : NULL;
+	sipua_now.sending = self;
+	sipua_now.wrote = -1;
+	sipua_now.opened = false;
+	if (!sipua_now.sent)
+		sipua_now.sent = sent;
+}
+
+static void leave(const struct sipua_guard_now *outer, tport_t *by, msg_t *msg)
+{
+	if (by) {
+		base_count(COUNTER_SIP_TX);
+		sipua_trace_sent(by, msg, sipua_now.sent);
+	}
+	sipua_now.sent = outer->sent;
+	sipua_now.wrote = outer->wrote;
+	sipua_now.opened = outer->opened;
+	sipua_now.canon = outer->canon;
+	sipua_now.host = outer->host;
+	sipua_now.sending = outer->sending;
+}
+
 tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t tag, tag_value_t value, ...)
 {
 	struct sipua_guard_now outer = sipua_now;
 	const sip_t *sip = msg ? sip_object(msg) : NULL;
+	struct sipua_sent sent = { .fd = -1 };
 	tport_t *r;
 	ta_list ta;
 
 	SIPUA_HIT(tport_tsend);
 	self = choose(self, tpn);
-	sipua_now.canon = tpn ? tpn->tpn_canon : NULL;
-	sipua_now.host = tpn ? tpn->tpn_host : NULL;
-	sipua_now.sending = self;
+	enter(self, tpn, &sent);
 	ta_start(ta, tag, value);
 	r = may_go_anew(self, tpn, sip) && !tport_is_clear_to_send(self) ? NULL : real_tport_tsend(self, msg, tpn, ta_tags(ta));
 	if (!r && may_go_anew(self, tpn, sip))
 		r = send_anew(self, msg, tpn, sip);
 	ta_end(ta);
-	sipua_now.canon = outer.canon;
-	sipua_now.host = outer.host;
-	sipua_now.sending = outer.sending;
-	if (r)
-		base_count(COUNTER_SIP_TX);
+	leave(&outer, r, msg);
 	if (r || !self || !sip || !sip->sip_status)
 		return r;
 	base_count(COUNTER_SIP_RESPONSE_UNSENT);

@@ -10,6 +10,7 @@
 #include "sipua/guard/tls.h"
 
 #include <openssl/err.h>
+#include <sys/uio.h>
 #include <openssl/x509v3.h>
 
 SIPUA_REAL(int, SSL_connect, (SSL *s))
@@ -155,6 +156,8 @@ int SSL_read(SSL *s, void *buf, int n)
 	sipua_now.reading = fd;
 	ERR_clear_error();
 	r = real_SSL_read(s, buf, n);
+	if (r > 0)
+		sipua_trace_feed(fd, &(struct iovec){ .iov_base = buf, .iov_len = (size_t)r }, (size_t)r);
 	answer_ping(s, fd, buf, r);
 	return r;
 }

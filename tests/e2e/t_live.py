@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be seen of a call: its messages as they were on the wire, and why it went as it went."""
+import json
+
+import re
+import subprocess
+import tempfile
+import time
+
+from lib.base import check, equal, need, test, until
+from lib.daemon import Bed
+from lib.sip import sdp_text
+from lib.srtp import Srtp
+from t_call import establish
+from t_srtp import SUITES, bed_with, establish as establish_srtp
+from t_trunks import House
+
+
+def messages(bed, path):
+    r = bed.d.get(path + '?format=json')
+    equal(r.status, 200, 'GET %s' % path)
+    return r.json
+
+
+def dissect(t, pcap, ports):
+    """What tshark sees: [(method or status, Call-ID, source, destination, malformed)]."""
+    tshark = need('tshark', 'capture files of calls are read by tshark')
+    with tempfile.NamedTemporaryFile(suffix='.pcap') as f:
+        f.write(pcap)
+        f.flush()
+        q = subprocess.run([tshark, '-r', f.name, '-o', 'sip.tcp.port:1-65535'] + [x for p in ports for x in ('-d', 'udp.port==%s,sip' % p)] +
+                           ['-Y', 'sip', '-T', 'fields', '-e', 'sip.Method', '-e', 'sip.Status-Code', '-e', 'sip.Call-ID', '-e', 'ip.src', '-e', 'ip.dst', '-e', '_ws.malformed'],
+                           capture_output=True, text=True, timeout=30)
+    equal(q.returncode, 0, 'tshark: %s' % q.stderr[-200:])
+    rows = [x.split('\t') for x in q.stdout.splitlines()]
+    check(not any(r[5] for r in rows), 'malformed packets: %s', rows)
+    return [(r[0] or r[1], r[2], r[3], r[4]) for r in rows]
+
+
+def m_call_id(c, i, leg):
+    return c.call_id if leg == 'a' else i.call_id
+
+
+def wire(agent, arrow, call_id):
+    """Texts that an agent sent (->) or got (<-) of a dialog."""
+    return [text for _, a, text in agent.trace if a == arrow and 'Call-ID: ' + call_id in text]
+
+
+def kind(m):
+    """INVITE, 200 ..."""
+    words = m['start'].split()
+    return words[1] if words[0] == 'SIP/2.0' else words[0]
+
+
+def one_call(t, bed, number):
+    """A call with ringing and an INFO, which stands. @return (caller, callee, messages of the live call)"""
+    c = bed.a.call(number, sdp=sdp_text(bed.a.ip, 30000))
+    i = bed.b.await_call(number)
+    i.reply(180)
+    c.wait(180)
+    i.reply(200, sdp=sdp_text(bed.b.ip, 30002))
+    c.wait(200)
+    i.expect('ACK')
+    tx = c.request('INFO', body=b'Signal=5\r\n', ctype='application/dtmf-relay')
+    i.reply(200, to=i.expect('INFO'))
+    tx.final()
+    cid = bed.d.calls()[0]['id']
+    return c, i, cid
+
+
+WHOLE = ['INVITE', '100', 'INVITE', '180', '180', '200', '200', 'ACK', 'ACK', 'INFO', 'INFO', '200', '200']
+
+
+def look(t, bed, number):
+    """Both legs, in order, byte for byte, in all three forms; after the end under the CDR."""
+    c, i, cid = one_call(t, bed, number)
+    path = '/calls/%s/messages' % cid
+    j = messages(bed, path)
+    items = j['items']
+    equal(j['overwritten'], False, 'overwritten')
+    # the 200 may leave before or after the ACK to the callee
+    equal(sorted(map(kind, items)), sorted(WHOLE), 'messages')
+    equal([kind(m) for m in items][:6], WHOLE[:6], 'the first ones')
+    equal({m['call_id'] for m in items}, {c.call_id, i.call_id}, 'Call-IDs')
+    equal({m['leg'] for m in items if m['call_id'] == c.call_id}, {'a'}, 'leg of the caller')
+    inv = items[0]
+    equal((inv['direction'], inv['transport'], inv['leg']), ('in', bed.a.transport, 'a'), 'the first message')
+    for leg, agent in (('a', bed.a), ('b', bed.b)):
+        for direction, arrow in (('in', '->'), ('out', '<-')):
+            equal([m['text'] for m in items if (m['leg'], m['direction']) == (leg, direction)], wire(agent, arrow, m_call_id(c, i, leg)),
+                  'messages %s on leg %s, as the party saw them' % (direction, leg))
+    check(inv['source'].startswith(bed.a.ip + ':') and items[2]['destination'] == '%s:%d' % (bed.b.ip, bed.b.port), 'addresses: %s %s', inv, items[2])
+    equal(sorted(m['time_us'] for m in items), [m['time_us'] for m in items], 'times in order')
+    text = bed.d.get(path + '?format=text')
+    check(text.headers['Content-Type'].startswith('text/plain'), 'type: %s', text.headers['Content-Type'])
+    ladder = text.text.split('\n---- 1 ----')[0].splitlines()
+    equal(len([x for x in ladder if '|' in x]), len(items), 'steps of the ladder')
+    check(any('INVITE (SDP)' in x for x in ladder), 'ladder: %s', ladder)
+    seen = dissect(t, bed.d.get(path + '?format=pcap').body, {x.rsplit(':', 1)[1] for m in items for x in (m['source'], m['destination'])})
+    equal([(k, c_) for k, c_, _, _ in seen], [(kind(m), m['call_id']) for m in items], 'what tshark sees')
+    equal([s for _, _, s, _ in seen], [m['source'].rsplit(':', 1)[0] for m in items], 'sources that tshark sees')
+    tx = c.request('BYE')
+    i.answer_bye()
+    tx.final()
+    bed.d.cdrs(number)
+    j = messages(bed, '/cdrs/%s/messages' % cid)
+    equal(sorted(kind(m) for m in j['items'][len(items):]), ['200', '200', 'BYE', 'BYE'], 'messages after the end')
+    equal(bed.d.get('/cdrs/%s/messages?format=gif' % cid).status, 400, 'format=gif')
+
+
+@test()
+def messages_udp(t):
+    """every message of both legs over UDP as it was on the wire, in order, as JSON, ladder and pcap; under the CDR after the end"""
+    look(t, Bed(t), '9001')
+
+
+@test()
+def messages_tcp(t):
+    """the same over TCP"""
+    look(t, Bed(t, a='tcp', b='tcp'), '9002')
+
+
+@test()
+def messages_tls(t):
+    """the same over TLS, in the clear"""
+    look(t, Bed(t, a='tls', b='tls'), '9003')
+
+
+@test()
+def messages_of_a_hunt(t):
+    """the messages to each target that was tried belong to the call, and its decisions name trunk, route and targets with their outcome"""
+    h = House(t)
+    c = h.call()
+    i = h.b[0].await_call('2001')
+    i.reply(503)
+    i.expect('ACK')
+    x, j = h.asked('2001')
+    j.reply(200, sdp=sdp_text(x.ip, 30000))
+    c.wait(200)
+    j.expect('ACK')
+    cid = h.d.calls()[0]['id']
+    items = h.d.get('/calls/%s/messages' % cid).json['items']
+    equal({m['call_id'] for m in items}, {c.call_id, i.call_id, j.call_id}, 'Call-IDs')
+    live = h.d.get('/calls/%s/decisions' % cid).json['items']
+    equal([d['kind'] for d in live], ['trunk', 'route', 'target', 'target'], 'decisions')
+    h.d.kill('engine')
+    until(lambda: h.d.get('/calls/%s/decisions' % cid).status == 200 and len(h.d.calls()) == 1, 5, 'the next engine')
+    time.sleep(0.3)
+    c.request('BYE')
+    j.answer_bye()
+    cdr = h.d.cdrs('2001')[0]
+    ended = h.d.get('/cdrs/%s/decisions' % cid).json['items']
+    for items in (live, ended):
+        targets = [d for d in items if d['kind'] == 'target']
+        equal([d['call_id'] for d in targets], [i.call_id, j.call_id], 'dialogs of the targets')
+        equal((targets[0]['status'], targets[0]['outcome']), (503, 'rejected'), 'the first target')
+        equal(items[0]['trunk'], cdr['trunk_in'], 'the trunk that matched')
+        equal(items[1]['route'], cdr['route'], 'the route')
+    equal((targets[1]['status'], targets[1]['outcome']), (200, 'answered'), 'the second target, in the CDR')
+    equal(h.d.get('/cdrs/nosuch/decisions').status, 404, 'decisions of no call')
+
+
+@test()
+def messages_hide_secrets(t):
+    """credentials and SDP keys are stars of the same length in the ring; the rest of the line is there"""
+    bed = bed_with(t, 'sdes', 'sdes')
+    ra, rb = Srtp(t, bed.a.ip, SUITES), Srtp(t, bed.b.ip, SUITES)
+    c, i = establish_srtp(bed, ra, rb, '9201')
+    tx = c.request('INFO', headers=[('Authorization', 'Digest username="u", response="0123456789abcdef0123456789abcdef"'),
+                                       ('Proxy-Authorization', 'Basic dXNlcjpwYXNzd29yZA==')])
+    i.reply(200, to=i.expect('INFO'))
+    tx.final()
+    j = messages(bed, '/calls/%s/messages' % bed.d.calls()[0]['id'])
+    texts = json.dumps(j) + bed.d.get('/calls/%s/messages?format=text' % bed.d.calls()[0]['id']).text
+    for k in set(re.findall(r'inline:([A-Za-z0-9+/]+)', c.rsdp.text + i.rsdp.text)):
+        check(k not in texts, 'a key can be read')
+    check('0123456789abcdef' not in texts and 'dXNlcjpwYXNzd29yZA' not in texts, 'credentials can be read')
+    check('Authorization: Digest' in texts and 'Authorization: Basic ***' in texts, 'the schemes are there')
+    inv = j['items'][0]['text']
+    sent = wire(bed.a, '->', c.call_id)[0]
+    equal(len(inv), len(sent), 'length of the INVITE')
+    check(re.search(r'a=crypto:1 \w+ inline:\*+\r\n', inv), 'the line with stars: %s', inv)
+
+
+@test()
+def messages_overwritten(t):
+    """a small ring: what is overwritten is counted, and the list says so; strangers and OPTIONS leave nothing in it"""
+    bed = Bed(t, system={'trace': {'bytes': 32768}})
+    c, i, cid = one_call(t, bed, '9301')
+    written = bed.d.counter('postern_trace_messages_total')
+    for _ in range(5):
+        bed.a.ask('OPTIONS')
+    equal(bed.d.counter('postern_trace_messages_total'), written, 'messages in the ring after OPTIONS')
+    equal(messages(bed, '/calls/%s/messages' % cid)['overwritten'], False, 'overwritten')
+    for n in range(20):
+        tx = c.request('INFO', body=b'x' * 1500, ctype='text/plain')
+        i.reply(200, to=i.expect('INFO'))
+        tx.final()
+    j = messages(bed, '/calls/%s/messages' % cid)
+    equal(j['overwritten'], True, 'overwritten')
+    check(3 < len(j['items']) < 60, 'messages that are left: %d', len(j['items']))
+    check(bed.d.counter('postern_trace_overwritten_total') > 20, 'counted')
+    check('missing' in bed.d.get('/calls/%s/messages?format=text' % cid).text, 'the ladder says so')
+
+
+@test()
+def messages_off(t):
+    """trace.bytes 0: no ring, an empty list that says that some are missing"""
+    bed = Bed(t, system={'trace': {'bytes': 0}})
+    c, i, cid = one_call(t, bed, '9401')
+    j = messages(bed, '/calls/%s/messages' % cid)
+    equal((j['items'], j['overwritten']), ([], True), 'messages')
+    equal(bed.d.counter('postern_trace_messages_total'), 0, 'written')
+
+
+@test()
+def messages_survive_the_engine(t):
+    """kill -9 of the engine: the messages before are still there, and the next ones follow them"""
+    bed = Bed(t)
+    c, i, cid = one_call(t, bed, '9501')
+    before = messages(bed, '/calls/%s/messages' % cid)['items']
+    old = bed.d.kill('engine')
+    bed.d.restarted('engine', old)
+    tx = c.request('INFO', body=b'Signal=6\r\n', ctype='application/dtmf-relay')
+    i.reply(200, to=i.expect('INFO'))
+    tx.final()
+    j = messages(bed, '/calls/%s/messages' % cid)
+    equal(j['items'][:len(before)], before, 'what was there before')
+    equal(sorted(kind(m) for m in j['items'][len(before):]), ['200', '200', 'INFO', 'INFO'], 'what came after')
+    equal(j['overwritten'], False, 'overwritten')
