@@ -219,6 +219,10 @@ static json_t *what_schema(struct slice what, const char *one, const char **ret_
 		*ret_type = "text/plain";
 		return json_pack("{s:s}", "type", "string");
 	}
+	if (!strcmp(name, "pcap")) {
+		*ret_type = "application/vnd.tcpdump.pcap";
+		return json_pack("{s:s}", "contentMediaType", *ret_type);
+	}
 	if (!strcmp(name, "patch")) {
 		*ret_type = "application/json-patch+json";
 		return json_pack("{s:s, s:o}", "type", "array", "items", ref_schema("patch_op"));
@@ -230,22 +234,25 @@ static json_t *what_schema(struct slice what, const char *one, const char **ret_
 		"items", "type", "array", "items", named_schema(name + 1, one), "next", "type", "string", "null", "description", "Cursor of the next page; null: this is the last");
 }
 
-/** `WHAT|WHAT`: one of them. */
+/** `WHAT|WHAT`: one of them; those of one media type are alternatives of its schema. */
 static json_t *answer_content(struct slice whats, const char *one)
 {
-	json_t *any = json_array(), *content = json_object(), *first;
-	const char *type = "application/json";
+	json_t *content = json_object(), *any, *s;
+	const char *type;
 
 	while (whats.p) {
 		const char *bar = whats.n ? memchr(whats.p, '|', whats.n) : NULL;
 		size_t n = bar ? (size_t)(bar - whats.p) : whats.n;
 
-		json_array_append_new(any, what_schema((struct slice){ whats.p, n }, one, &type));
+		s = what_schema((struct slice){ whats.p, n }, one, &type);
+		any = json_object_get(json_object_get(json_object_get(content, type), "schema"), "anyOf");
+		if (any)
+			json_array_append_new(any, s);
+		else
+			json_object_set_new(content, type, json_pack("{s:o}", "schema", json_object_get(content, type) ?
+				json_pack("{s:[O, o]}", "anyOf", json_object_get(json_object_get(content, type), "schema"), s) : s));
 		whats = bar ? (struct slice){ bar + 1, whats.n - n - 1 } : (struct slice){ NULL, 0 };
 	}
-	first = json_array_size(any) == 1 ? json_incref(json_array_get(any, 0)) : json_pack("{s:O}", "anyOf", any);
-	json_object_set_new(content, type, json_pack("{s:o}", "schema", first));
-	json_decref(any);
 	return content;
 }
 

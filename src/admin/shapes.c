@@ -144,7 +144,27 @@ static const struct conf_row cdr[] = {
 	TEXT("id", "The call's id"), MAYBE("call_id_a", "Call-ID of the caller's leg"), MAYBE("call_id_b", "Call-ID of the callee's leg"), MAYBE("from", "Caller"), MAYBE("to", "Callee"),
 	MAYBE("trunk_in", "Trunk that it came from"), MAYBE("trunk_out", "Trunk that it went to"), MAYBE("route", "Route that took it"), TIME("start", "When the INVITE came"),
 	WHEN("ringing", "When it rang"), WHEN("answer", "When it was answered"), TIME("end", "When it was over"), COUNT("status", "Final SIP status"), MAYBE("cause", "Why it ended"),
-	MAYBE("ended_by", "Who ended it"), TEXTS("tags", "Of policies"), OBJECTS("targets", NULL, "Targets that were tried, in order"), OBJECTS("quality", NULL, "Figures of its streams"), LAST
+	MAYBE("ended_by", "Who ended it"), TEXTS("tags", "Of policies"), OBJECTS("targets", NULL, "Targets that were tried, in order"), OBJECTS("quality", NULL, "Figures of its streams"),
+	OBJECTS("decisions", NULL, "Policies that fired and mid-call decisions"), LAST
+};
+static const char *const decision_kinds[] = { "trunk", "route", "target", "policy", "mid-call", NULL }, *const message_ways[] = { "in", "out", NULL };
+static const struct conf_row decision[] = {
+	{ .key = "kind", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = decision_kinds, .doc = "What was decided; the other members are of this kind" }, WHEN("time", "When"),
+	TEXT("leg", "a or b"), { .key = "trunk", .type = CONF_STRING, .flags = CONF_NULL, .doc = "trunk, target: its id" }, { .key = "route", .type = CONF_STRING, .flags = CONF_NULL, .doc = "route: its id" },
+	{ .key = "outcome", .type = CONF_STRING, .flags = CONF_NULL, .doc = "target: answered, rejected, no-answer, unreachable, unsent, not-tried, pending" },
+	{ .key = "status", .type = CONF_INT, .min = 0, .max = 699, .doc = "target, mid-call: SIP status; 0: none" },
+	{ .key = "call_id", .type = CONF_STRING, .flags = CONF_NULL, .doc = "target: Call-ID of its dialog" },
+	{ .key = "action", .type = CONF_STRING, .doc = "mid-call: consume, relay or refuse" }, { .key = "reason", .type = CONF_STRING, .doc = "mid-call: why" },
+	{ .key = "policy", .type = CONF_STRING, .flags = CONF_NULL, .doc = "policy: its id" }, { .key = "line", .type = CONF_INT, .doc = "policy: of the rule" }, LAST
+};
+static const struct conf_row message[] = {
+	TIME("time", "When it came or went"), COUNT("time_us", "The same in microseconds since 1970"), TEXT("leg", "a, b; b2 ...: further targets"),
+	{ .key = "direction", .type = CONF_WORD, .flags = CONF_REQUIRED, .names = message_ways, .doc = "in: from the peer" }, TEXT("transport", "udp, tcp or tls"),
+	TEXT("source", "Address and port"), TEXT("destination", "Address and port"), TEXT("call_id", "Of its dialog"), TEXT("start", "Its first line"), TEXT("cseq", "Its CSeq"),
+	YES("queued", "It was given to a connection that was not open yet"), TEXT("text", "All of it; credentials and keys are stars"), LAST
+};
+static const struct conf_row messages[] = {
+	OBJECTS("items", "message", "In the order of the wire"), MAYBE("next", "null"), YES("overwritten", "Some of the call are no longer in the ring"), LAST
 };
 
 /* ---- trunks ---- */
@@ -190,6 +210,7 @@ const struct admin_shape admin_shapes[] = {
 	{ "calls_end", calls_end, true, "Calls to end" }, { "calls_ended", calls_ended, false, "Calls that end" }, { "cdr", cdr, false, "Record of an ended call" },
 	{ "target", target, false, "A resolved target of a trunk" }, { "trunk_state", trunk_state, false, "A trunk as it stands" }, { "member", member, false, "A member of a group" },
 	{ "group", group, false, "A group as it stands" }, { "preview", preview, true, "A call that might come" }, { "way", way, false, "The way of a call" },
+	{ "decision", decision, false, "Why a call went as it went" }, { "message", message, false, "A SIP message" }, { "messages", messages, false, "SIP messages of a call" },
 	{ NULL, NULL, false, NULL }
 };
 
@@ -231,6 +252,10 @@ static const struct admin_exchange exchanges[] = {
 	{ "POST", "/calls/end", "calls_end", "200 calls_ended" },
 	{ "GET", "/calls/{id}", NULL, "200 call_whole" },
 	{ "DELETE", "/calls/{id}", NULL, ACTION },
+	{ "GET", "/calls/{id}/decisions", NULL, "200 [decision]" },
+	{ "GET", "/calls/{id}/messages", NULL, "200 messages|text|pcap" },
+	{ "GET", "/cdrs/{id}/decisions", NULL, "200 [decision]" },
+	{ "GET", "/cdrs/{id}/messages", NULL, "200 messages|text|pcap" },
 	{ "GET", "/cdrs", NULL, "200 [cdr]" },
 	{ "GET", "/cdrs/{id}", NULL, "200 cdr" },
 	{ "GET", "/trunks", NULL, "200 [trunk_state]" },

@@ -15,7 +15,7 @@ extern const struct admin_shape admin_shapes[];
 
 /**
  * Body and answers of a route. body: a shape; NULL: what the route's flags say. answers: `STATUS WHAT[|WHAT...], ...`, WHAT being nothing, a shape,
- * `[shape]` (a page of them), `{one}` (the collection's object), `text`, or `patch` (JSON Patch).
+ * `[shape]` (a page of them), `{one}` (the collection's object), `text`, `pcap`, or `patch` (JSON Patch).
  */
 struct admin_exchange { const char *method, *path, *body, *answers; };
 /** The table's row of a route; a route that has none takes and gives any object. */
