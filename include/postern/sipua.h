@@ -123,12 +123,8 @@ const char *sipua_contact(const struct sipua *ua, unsigned listener);
 struct sipua_figures { unsigned srv, cli, dialogs, connections; };
 void sipua_figures(const struct sipua *ua, struct sipua_figures *ret);
 
-/* ---- the message ring ---- */
 struct base_trace;
-/**
- * From now on every message of dialogs, and of what makes them, is written there as it is on the wire, under the key of its Call-ID; credentials and
- * SDP keys as stars. NULL: no longer. Borrowed. What strangers send, and OPTIONS and REGISTER outside of dialogs, are left out.
- */
+/** Every message of dialogs, and of what makes them, goes to that ring (NULL: none) under the key of its Call-ID, its secrets as stars; borrowed. */
 void sipua_trace(struct base_trace *t);
 
 /* ---- front door ---- */
