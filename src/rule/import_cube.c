@@ -6,22 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "rule/rule.h"
-
-#define WORDS 12
-
-struct import {
-	struct slice config;
-	struct rule_out out, lost, rules, side[2]; /* rules: of the line at hand; side: of the profile at hand, responses and requests */
-	unsigned nlost, line;
-	struct slice profile;              /* number of the profile at hand, empty: none */
-};
-/** A line of a profile, in its parts. */
-struct spec {
-	bool request, sdp, number;
-	struct slice who, method;          /* method, status, ANY, REINVITE; method of a response */
-	struct slice header, verb, one, two; /* texts of the verb, without quotes */
-};
+#include "rule/import_cube.h"
 
 /* ---- words ---- */
 static struct slice skip_blanks(struct slice s)
@@ -63,12 +48,12 @@ static bool next_word(struct slice *rest, struct slice *ret)
 	return ret->n || quoted;
 }
 
-static bool is(struct slice s, const char *word)
+bool rule_cube_is(struct slice s, const char *word)
 {
 	return slice_eq_nocase(s, slice_str(word));
 }
 
-static bool starts(struct slice s, const char *with)
+bool rule_cube_starts(struct slice s, const char *with)
 {
 	size_t n = strlen(with);
 
@@ -76,7 +61,7 @@ static bool starts(struct slice s, const char *with)
 }
 
 /* ---- what could not be carried over ---- */
-static bool lose(struct import *x, struct slice line, const char *why)
+bool rule_cube_lose(struct import *x, struct slice line, const char *why)
 {
 	rule_out_add(&x->lost, "# line %u: %.*s\n#     %s\n", x->line, (int)line.n, line.p, why);
 	rule_out_add(&x->rules, "    # not carried over: %s\n", why);
@@ -92,28 +77,38 @@ static void put_method(struct rule_out *o, struct slice m)
 		rule_out_add(o, "%c", m.p[i] >= 'a' && m.p[i] <= 'z' ? m.p[i] - 32 : m.p[i]);
 }
 
-static void put_when(struct rule_out *o, const struct spec *s, const char *more)
+/** `\u01`: what a copy put there. */
+static bool is_variable(struct slice s, size_t i)
 {
+	return i + 3 < s.n && s.p[i] == '\\' && s.p[i + 1] == 'u' && s.p[i + 2] >= '0' && s.p[i + 2] <= '9' && s.p[i + 3] >= '0' && s.p[i + 3] <= '9';
+}
+
+void rule_cube_when(struct rule_out *o, const struct spec *s, const char *more)
+{
+	struct slice text = rule_cube_is(s->verb, "add") ? s->one : s->two;
 	struct rule_out c = { 0 };
 
 	if (s->number)
 		rule_out_add(&c, "status == %.*s", (int)s->who.n, s->who.p);
-	else if (is(s->who, "REINVITE"))
+	else if (rule_cube_is(s->who, "REINVITE"))
 		rule_out_slice(&c, SLICE("method == INVITE and dialog == mid"));
-	else if (!is(s->who, "ANY"))
+	else if (!rule_cube_is(s->who, "ANY"))
 		put_method(&c, s->who);
-	if (s->method.n && !is(s->method, "ANY")) {
+	if (s->method.n && !rule_cube_is(s->method, "ANY")) {
 		rule_out_add(&c, c.n ? " and " : "");
 		put_method(&c, s->method);
 	}
 	if (*more)
 		rule_out_add(&c, "%s%s", c.n ? " and " : "", more);
+	for (size_t i = 0; i < text.n; i++)
+		if (is_variable(text, i)) /* one that nothing was copied into would leave a hole */
+			rule_out_add(&c, "%shas call.var[\"%.3s\"]", c.n ? " and " : "", text.p + i + 1);
 	rule_out_add(o, c.n ? "    when %.*s then " : "    ", (int)c.n, c.p);
 	rule_out_free(&c);
 }
 
 /** A text of Cisco's as a string: \" is a quote, \ before another sign stands for itself. */
-static void quoted(struct rule_out *o, struct slice s)
+void rule_cube_quoted(struct rule_out *o, struct slice s)
 {
 	struct rule_out t = { 0 };
 
@@ -143,7 +138,7 @@ static bool add_number(struct import *x, const struct spec *s, struct slice valu
 
 		if (f->kind != RULE_K_NUMBER || !slice_eq_nocase(slice_str(f->header), rule_header_long(s->header)) || slice_u64(value, UINT32_MAX, &n))
 			continue;
-		put_when(&x->rules, s, "");
+		rule_cube_when(&x->rules, s, "");
 		rule_out_add(&x->rules, "default %s %u\n", f->name, (unsigned)n);
 		return true;
 	}
@@ -176,7 +171,7 @@ static bool field_of(struct slice header, char *buf, size_t size, bool *ret_list
 }
 
 /** `Name: value` where the header itself is written again, else the text. */
-static struct slice value_of(struct slice header, struct slice text)
+struct slice rule_cube_value(struct slice header, struct slice text)
 {
 	if (text.n > header.n && slice_eq_nocase((struct slice){ text.p, header.n }, header) && text.p[header.n] == ':') {
 		text.p += header.n + 1;
@@ -189,14 +184,26 @@ static struct slice value_of(struct slice header, struct slice text)
 	return text;
 }
 
-/** Text of Cisco (\1 for a group) as ours ($1); false where it holds what we do not have. */
-static bool replacement(struct rule_out *o, struct slice s)
+/** `\1`: in an `add` there is no match that it could be of. */
+static bool has_group(struct slice s)
+{
+	for (size_t i = 0; i + 1 < s.n; i++)
+		if (s.p[i] == '\\' && s.p[i + 1] >= '1' && s.p[i + 1] <= '9')
+			return true;
+	return false;
+}
+
+/** Text of Cisco (\1 for a group, \u01 for a variable) as ours ($1); false where it holds what we do not have. */
+bool rule_cube_replacement(struct rule_out *o, struct slice s)
 {
 	rule_out_slice(o, SLICE("\""));
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] >= '1' && s.p[i + 1] <= '9') {
 			rule_out_add(o, "$%c", s.p[++i]);
-		} else if (s.p[i] == '\\' && i + 1 < s.n && (s.p[i + 1] == 'u' || s.p[i + 1] == '0')) {
+		} else if (is_variable(s, i)) {
+			rule_out_add(o, "${call.var[\\\"%.*s\\\"]}", 3, s.p + i + 1);
+			i += 3;
+		} else if (s.p[i] == '\\' && i + 1 < s.n && (s.p[i + 1] == 'u' || s.p[i + 1] == 'x' || s.p[i + 1] == '0')) {
 			return false;
 		} else if (s.p[i] == '$' || s.p[i] == '&') {
 			return false;
@@ -219,32 +226,39 @@ static bool is_plain(struct slice pattern)
 }
 
 /** `.*`, `.+`: the whole value, whatever it is. */
-static bool is_everything(struct slice header, struct slice pattern)
+bool rule_cube_everything(struct slice header, struct slice pattern)
 {
-	struct slice p = value_of(header, pattern);
+	struct slice p = rule_cube_value(header, pattern);
 
-	return is(p, ".*") || is(p, ".+") || is(p, "(.*)") || is(p, "(.+)");
+	return rule_cube_is(p, ".*") || rule_cube_is(p, ".+") || rule_cube_is(p, "(.*)") || rule_cube_is(p, "(.+)");
 }
 
 /* ---- verbs on SIP headers ---- */
 static bool import_add(struct import *x, const struct spec *s, struct slice line)
 {
-	struct slice value = value_of(s->header, s->one);
+	struct slice value = rule_cube_value(s->header, s->one);
+	struct rule_out text = { 0 };
 	char field[96] = "";
 	bool list;
 
-	if (add_number(x, s, value_of(s->header, s->one)))
+	if (add_number(x, s, rule_cube_value(s->header, s->one)))
 		return true;
-	if (!field_of(s->header, field, sizeof field, &list) && !starts(s->header, "P-Asserted") && !starts(s->header, "Diversion") && !starts(s->header, "Remote-Party"))
-		return lose(x, line, "this header is Postern's own");
-	if (has_reference(value))
-		return lose(x, line, "a back-reference or variable in add");
-	put_when(&x->rules, s, "");
-	if (starts(s->header, "P-Asserted") || starts(s->header, "Diversion") || starts(s->header, "Remote-Party"))
-		rule_out_add(&x->rules, "add %s ", starts(s->header, "P-") ? "p-asserted-identity" : starts(s->header, "D") ? "diversion" : "remote-party-id");
+	if (!field_of(s->header, field, sizeof field, &list) && !rule_cube_starts(s->header, "P-Asserted") && !rule_cube_starts(s->header, "Diversion") && !rule_cube_starts(s->header, "Remote-Party"))
+		return rule_cube_lose(x, line, "this header is Postern's own");
+	if (!rule_cube_replacement(&text, value) || has_group(value)) {
+		rule_out_free(&text);
+		return rule_cube_lose(x, line, "a back-reference, a line break or a sign that has another meaning here");
+	}
+	rule_cube_when(&x->rules, s, "");
+	if (rule_cube_starts(s->header, "P-Asserted") || rule_cube_starts(s->header, "Diversion") || rule_cube_starts(s->header, "Remote-Party"))
+		rule_out_add(&x->rules, "add %s ", rule_cube_starts(s->header, "P-") ? "p-asserted-identity" : rule_cube_starts(s->header, "D") ? "diversion" : "remote-party-id");
 	else
 		rule_out_add(&x->rules, "%s %s ", list || field[0] == 'h' ? "add" : "default", field);
-	quoted(&x->rules, value);
+	if (has_reference(value))
+		rule_out_slice(&x->rules, (struct slice){ text.p, text.n });
+	else
+		rule_cube_quoted(&x->rules, value);
+	rule_out_free(&text);
 	rule_out_slice(&x->rules, SLICE("\n"));
 	return true;
 }
@@ -257,14 +271,14 @@ static bool import_remove(struct import *x, const struct spec *s, struct slice l
 	bool list = false;
 
 	for (size_t i = 0; whole[i]; i++)
-		if (is(rule_header_long(s->header), whole[i]))
+		if (rule_cube_is(rule_header_long(s->header), whole[i]))
 			for (const char *p = whole[i]; *p; p++)
 				text_add(&t, "%c", *p >= 'A' && *p <= 'Z' ? *p | 32 : *p);
-	if (!*field && is(s->header, "Allow"))
-		return lose(x, line, "Allow cannot be removed as a whole");
+	if (!*field && rule_cube_is(s->header, "Allow"))
+		return rule_cube_lose(x, line, "Allow cannot be removed as a whole");
 	if (!*field && !field_of(s->header, field, sizeof field, &list))
-		return lose(x, line, "this header is Postern's own");
-	put_when(&x->rules, s, "");
+		return rule_cube_lose(x, line, "this header is Postern's own");
+	rule_cube_when(&x->rules, s, "");
 	rule_out_add(&x->rules, "remove %s\n", field);
 	return true;
 }
@@ -273,12 +287,12 @@ static bool import_remove(struct import *x, const struct spec *s, struct slice l
 static bool modify_list(struct import *x, const struct spec *s, const char *field, struct slice line)
 {
 	struct slice m;
-	struct slice from = value_of(s->header, s->one), to = value_of(s->header, s->two);
+	struct slice from = rule_cube_value(s->header, s->one), to = rule_cube_value(s->header, s->two);
 	bool some = false;
 
 	if (!is_plain(from) || (to.n && !is_plain(to)))
-		return lose(x, line, "an expression over a list of tokens");
-	put_when(&x->rules, s, "");
+		return rule_cube_lose(x, line, "an expression over a list of tokens");
+	rule_cube_when(&x->rules, s, "");
 	for (unsigned i = 0; (m = rule_list_member(from, ',', i)).p; i++) {
 		bool stays = false;
 		struct slice k;
@@ -306,7 +320,7 @@ static bool modify_list(struct import *x, const struct spec *s, const char *fiel
 }
 
 /** Groups of an expression that capture. */
-static unsigned groups_of(struct slice s)
+unsigned rule_cube_groups(struct slice s)
 {
 	unsigned n = 0;
 
@@ -323,16 +337,16 @@ static unsigned groups_of(struct slice s)
  * An expression over a part of a header: what stands before and behind the match is kept by two groups more, and groups of the
  * expression count one further.
  */
-static bool modify_part(struct import *x, const struct spec *s, const char *field, struct slice line, struct slice from, struct slice to)
+bool rule_cube_part(struct import *x, const struct spec *s, const char *field, struct slice line, struct slice from, struct slice to)
 {
 	struct rule_out text = { 0 }, pattern = { 0 }, when = { 0 };
 	bool start = from.n && from.p[0] == '^', end = from.n && from.p[from.n - 1] == '$' && (from.n < 2 || from.p[from.n - 2] != '\\');
-	unsigned groups = groups_of(from);
+	unsigned groups = rule_cube_groups(from);
 	char *w = NULL;
 
-	if (groups > 7 || !replacement(&text, to)) {
+	if (groups > 7 || !rule_cube_replacement(&text, to)) {
 		rule_out_free(&text);
-		return lose(x, line, groups > 7 ? "more than 7 groups" : "a variable (\\u), the whole match (\\0) or a sign that has another meaning here");
+		return rule_cube_lose(x, line, groups > 7 ? "more than 7 groups" : "the whole match (\\0), a sign by its number (\\x) or one that has another meaning here");
 	}
 	for (size_t i = 0; i + 1 < text.n; i++)
 		if (text.p[i] == '$' && text.p[i + 1] >= '1' && text.p[i + 1] <= '7')
@@ -344,7 +358,7 @@ static bool modify_part(struct import *x, const struct spec *s, const char *fiel
 	rule_print_string(&when, (struct slice){ pattern.p, pattern.n });
 	w = rule_out_take(&when);
 	if (w) {
-		put_when(&x->rules, s, w);
+		rule_cube_when(&x->rules, s, w);
 		rule_out_add(&x->rules, "set %s \"$1%.*s$%u\"\n", field, (int)text.n - 2, text.p + 1, groups + 2);
 	}
 	free(w);
@@ -355,123 +369,39 @@ static bool modify_part(struct import *x, const struct spec *s, const char *fiel
 
 static bool modify_text(struct import *x, const struct spec *s, const char *field, struct slice line)
 {
-	struct slice from = value_of(s->header, s->one), to = value_of(s->header, s->two);
+	struct slice from = rule_cube_value(s->header, s->one), to = rule_cube_value(s->header, s->two);
 	char when[128];
 	struct text t = text_on(when, sizeof when);
 
-	if (!is_everything(s->header, s->one) || memchr(to.p, '\\', to.n))
-		return modify_part(x, s, field, line, from, to);
+	if (!rule_cube_everything(s->header, s->one) || memchr(to.p, '\\', to.n))
+		return rule_cube_part(x, s, field, line, from, to);
 	text_add(&t, "has %s", field);
-	put_when(&x->rules, s, when);
+	rule_cube_when(&x->rules, s, when);
 	rule_out_add(&x->rules, "set %s ", field);
-	quoted(&x->rules, to);
+	rule_cube_quoted(&x->rules, to);
 	rule_out_slice(&x->rules, SLICE("\n"));
 	return true;
-}
-
-/** A host name or address with a dot in it, dots escaped or not. */
-static bool host_like(struct slice s, char *buf, size_t size)
-{
-	struct text t = text_on(buf, size);
-	bool dot = false;
-
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-
-		if (c == '\\' && i + 1 < s.n && s.p[i + 1] == '.')
-			continue;
-		if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && c != '.' && c != '-')
-			return false;
-		dot = dot || c == '.';
-		text_add(&t, "%c", c);
-	}
-	return dot && !t.cut;
-}
-
-static void put_set(struct import *x, const struct spec *s, const char *when, const char *field, const char *part, struct slice value)
-{
-	put_when(&x->rules, s, when);
-	rule_out_add(&x->rules, "set %s.%s ", field, part);
-	quoted(&x->rules, value);
-	rule_out_slice(&x->rules, SLICE("\n"));
-}
-
-/** `@.*>` by `@host>`: the host, whatever it was. */
-static bool modify_host(struct import *x, const struct spec *s, const char *field)
-{
-	struct slice to = s->two;
-	char host[128];
-
-	if (s->one.n < 3 || s->one.p[0] != '@' || to.n < 2 || to.p[0] != '@')
-		return false;
-	if (!is_everything((struct slice){ "", 0 }, (struct slice){ s->one.p + 1, s->one.n - 2 }) || !strchr(">:;", s->one.p[s->one.n - 1]) || to.p[to.n - 1] != s->one.p[s->one.n - 1])
-		return false;
-	if (!host_like((struct slice){ to.p + 1, to.n - 2 }, host, sizeof host))
-		return false;
-	put_set(x, s, "", field, "host", slice_str(host));
-	/* up to `>`, the port goes with it */
-	if (s->one.p[s->one.n - 1] == '>' && strcmp(field, "contact")) {
-		put_when(&x->rules, s, "");
-		rule_out_add(&x->rules, "remove %s.port\n", field);
-	}
-	return true;
-}
-
-/** `<sip:.*@` by `<sip:user@`: the user, whatever it was. */
-static bool modify_user(struct import *x, const struct spec *s, const char *field)
-{
-	struct slice from = s->one, to = s->two, user;
-	size_t skip = starts(from, "<sip:") && starts(to, "<sip:") ? 5 : starts(from, "sip:") && starts(to, "sip:") ? 4 : 0;
-
-	if (!skip || from.p[from.n - 1] != '@' || to.p[to.n - 1] != '@' || to.n < skip + 2)
-		return false;
-	user = (struct slice){ to.p + skip, to.n - skip - 1 };
-	if (!is_everything((struct slice){ "", 0 }, (struct slice){ from.p + skip, from.n - skip - 1 }) || memchr(user.p, '\\', user.n))
-		return false;
-	put_set(x, s, "", field, "user", user);
-	return true;
-}
-
-/** What comes up again and again has a field of its own; the rest is an expression, where the whole value may be written. */
-static bool modify_addr(struct import *x, const struct spec *s, const char *field, struct slice line)
-{
-	char from[128], to[128], when[192];
-	struct text t = text_on(when, sizeof when);
-
-	if (modify_host(x, s, field) || modify_user(x, s, field))
-		return true;
-	if (host_like(s->one, from, sizeof from) && host_like(s->two, to, sizeof to)) {
-		text_add(&t, "%s.host == \"%s\"", field, from);
-		put_set(x, s, when, field, "host", slice_str(to));
-		return true;
-	}
-	if (!strcmp(field, "from") || !strcmp(field, "to") || !strcmp(field, "contact"))
-		return lose(x, line, "an expression over the whole address; write it by .user, .host, .display or .params");
-	for (size_t i = 0; i + 3 <= s->one.n && !strcmp(field, "ruri"); i++)
-		if (starts((struct slice){ s->one.p + i, s->one.n - i }, " SIP/"))
-			return lose(x, line, "an expression over the version of the request line");
-	return modify_part(x, s, field, line, value_of(s->header, s->one), value_of(s->header, s->two));
 }
 
 /** `1800;refresher=uac` in the place of whatever Session-Expires says. */
 static bool modify_interval(struct import *x, const struct spec *s)
 {
-	struct slice to = value_of(s->header, s->two), digits = { to.p, 0 }, refresher;
-	const char *field = is(s->header, "Min-SE") ? "min-se" : "session-expires";
+	struct slice to = rule_cube_value(s->header, s->two), digits = { to.p, 0 }, refresher;
+	const char *field = rule_cube_is(s->header, "Min-SE") ? "min-se" : "session-expires";
 	char when[64];
 	struct text t = text_on(when, sizeof when);
 
-	if ((!is(s->header, "Session-Expires") && !is(s->header, "Min-SE")) || !is_everything(s->header, s->one))
+	if ((!rule_cube_is(s->header, "Session-Expires") && !rule_cube_is(s->header, "Min-SE")) || !rule_cube_everything(s->header, s->one))
 		return false;
 	while (digits.n < to.n && to.p[digits.n] >= '0' && to.p[digits.n] <= '9')
 		digits.n++;
 	if (!digits.n || (digits.n < to.n && to.p[digits.n] != ';'))
 		return false;
 	text_add(&t, "has %s", field);
-	put_when(&x->rules, s, when);
+	rule_cube_when(&x->rules, s, when);
 	rule_out_add(&x->rules, "set %s %.*s", field, (int)digits.n, digits.p);
 	refresher = wire_param((struct slice){ to.p + digits.n, to.n - digits.n }, "refresher");
-	if (is(refresher, "uac") || is(refresher, "uas"))
+	if (rule_cube_is(refresher, "uac") || rule_cube_is(refresher, "uas"))
 		rule_out_add(&x->rules, ", set session-expires.refresher %.*s", (int)refresher.n, refresher.p);
 	rule_out_slice(&x->rules, SLICE("\n"));
 	return true;
@@ -485,16 +415,16 @@ static bool import_modify(struct import *x, const struct spec *s, struct slice l
 	bool list;
 
 	for (size_t i = 0; addr[i]; i++) {
-		if (!is(s->header, addr[i]))
+		if (!rule_cube_is(s->header, addr[i]))
 			continue;
 		if (!s->request && i < 2)
-			return lose(x, line, "From and To of responses follow those of the request");
-		return modify_addr(x, s, names[i], line);
+			return rule_cube_lose(x, line, "From and To of responses follow those of the request");
+		return rule_cube_addr(x, s, names[i], line);
 	}
 	if (modify_interval(x, s))
 		return true;
 	if (!field_of(s->header, field, sizeof field, &list))
-		return lose(x, line, "this header is Postern's own");
+		return rule_cube_lose(x, line, "this header is Postern's own");
 	return list ? modify_list(x, s, field, line) : modify_text(x, s, field, line);
 }
 
@@ -504,16 +434,16 @@ static bool import_status(struct import *x, const struct spec *s, struct slice l
 	struct slice to = s->two, w, code, phrase;
 	uint64_t n;
 
-	if (!is(s->verb, "modify") || !s->number)
-		return lose(x, line, "a status line is modified for one status");
-	if (!next_word(&to, &w) || !is(w, "SIP/2.0") || !next_word(&to, &code) || slice_u64(code, 699, &n) || memchr(to.p, '\\', to.n))
-		return lose(x, line, "the new status line is no plain one");
-	phrase = value_of((struct slice){ "", 0 }, to);
-	put_when(&x->rules, s, "");
+	if (!rule_cube_is(s->verb, "modify") || !s->number)
+		return rule_cube_lose(x, line, "a status line is modified for one status");
+	if (!next_word(&to, &w) || !rule_cube_is(w, "SIP/2.0") || !next_word(&to, &code) || slice_u64(code, 699, &n) || memchr(to.p, '\\', to.n))
+		return rule_cube_lose(x, line, "the new status line is no plain one");
+	phrase = rule_cube_value((struct slice){ "", 0 }, to);
+	rule_cube_when(&x->rules, s, "");
 	rule_out_add(&x->rules, "set status %.*s", (int)code.n, code.p);
 	if (phrase.n) {
 		rule_out_slice(&x->rules, SLICE(", set status.reason "));
-		quoted(&x->rules, phrase);
+		rule_cube_quoted(&x->rules, phrase);
 	}
 	rule_out_slice(&x->rules, SLICE("\n"));
 	return true;
@@ -522,19 +452,19 @@ static bool import_status(struct import *x, const struct spec *s, struct slice l
 /* ---- SDP ---- */
 static bool import_ptime(struct import *x, const struct spec *s, struct slice line)
 {
-	struct slice to = value_of((struct slice){ "a=ptime", 7 }, is(s->verb, "add") ? s->one : s->two);
+	struct slice to = rule_cube_value((struct slice){ "a=ptime", 7 }, rule_cube_is(s->verb, "add") ? s->one : s->two);
 	uint64_t n;
 
-	if (starts(to, "a=ptime:"))
+	if (rule_cube_starts(to, "a=ptime:"))
 		to = (struct slice){ to.p + 8, to.n - 8 };
-	if (is(s->verb, "remove")) {
-		put_when(&x->rules, s, "");
+	if (rule_cube_is(s->verb, "remove")) {
+		rule_cube_when(&x->rules, s, "");
 		rule_out_slice(&x->rules, SLICE("remove sdp.audio.ptime\n"));
 		return true;
 	}
 	if (slice_u64(to, 500, &n))
-		return lose(x, line, "the packet time is no plain number");
-	put_when(&x->rules, s, is(s->verb, "modify") ? "has sdp.audio.ptime" : "");
+		return rule_cube_lose(x, line, "the packet time is no plain number");
+	rule_cube_when(&x->rules, s, rule_cube_is(s->verb, "modify") ? "has sdp.audio.ptime" : "");
 	rule_out_add(&x->rules, "set sdp.audio.ptime %u\n", (unsigned)n);
 	return true;
 }
@@ -544,51 +474,54 @@ static bool import_sdp(struct import *x, const struct spec *s, struct slice line
 	struct slice name = s->header;
 	bool audio = false;
 
-	if (is(name, "Audio-Attribute") || is(name, "Attribute"))
-		audio = is(name, "Audio-Attribute");
-	else if (is(name, "Audio-Bandwidth-Info"))
-		return lose(x, line, "a bandwidth line; write it as set sdp.audio.bandwidth");
+	if (rule_cube_is(name, "Audio-Attribute") || rule_cube_is(name, "Attribute"))
+		audio = rule_cube_is(name, "Audio-Attribute");
+	else if (rule_cube_is(name, "Audio-Bandwidth-Info"))
+		return rule_cube_lose(x, line, "a bandwidth line; write it as set sdp.audio.bandwidth");
 	else
-		return lose(x, line, "a line of the session description that Postern writes itself");
-	if (starts(s->one, "a=ptime") || starts(s->one, "ptime"))
+		return rule_cube_lose(x, line, "a line of the session description that Postern writes itself");
+	if (rule_cube_starts(s->one, "a=ptime") || rule_cube_starts(s->one, "ptime"))
 		return import_ptime(x, s, line);
-	if (is(s->verb, "remove") && !s->one.n)
-		return lose(x, line, "all attributes of the stream");
-	if (is(s->verb, "add") && starts(s->one, "a=")) {
+	if (rule_cube_is(s->verb, "remove") && !s->one.n)
+		return rule_cube_lose(x, line, "all attributes of the stream");
+	if (rule_cube_is(s->verb, "add") && rule_cube_starts(s->one, "a=")) {
 		struct slice v = { s->one.p + 2, s->one.n - 2 };
 		const char *colon = memchr(v.p, ':', v.n);
 		struct slice key = { v.p, colon ? (size_t)(colon - v.p) : v.n };
 
 		if (!rule_attribute_writable(key))
-			return lose(x, line, "this attribute is Postern's own");
-		put_when(&x->rules, s, "");
+			return rule_cube_lose(x, line, "this attribute is Postern's own");
+		rule_cube_when(&x->rules, s, "");
 		rule_out_add(&x->rules, "add sdp.%sattribute[\"%.*s\"] ", audio ? "audio." : "", (int)key.n, key.p);
-		quoted(&x->rules, colon ? (struct slice){ colon + 1, v.n - key.n - 1 } : (struct slice){ "", 0 });
+		rule_cube_quoted(&x->rules, colon ? (struct slice){ colon + 1, v.n - key.n - 1 } : (struct slice){ "", 0 });
 		rule_out_slice(&x->rules, SLICE("\n"));
 		return true;
 	}
-	return lose(x, line, "directions, formats and attributes of media follow offer and answer in Postern");
+	return rule_cube_lose(x, line, "directions, formats and attributes of media follow offer and answer in Postern");
 }
 
 /* ---- lines ---- */
-/** `[method M] sip-header NAME VERB TEXT [TEXT]`; some versions have `peer-header sip NAME copy ...`, which is told as lost. */
+/** `[method M] sip-header NAME VERB TEXT [TEXT]`, and `peer-header sip NAME copy TEXT VARIABLE`. */
 static bool spec_header(struct slice line, struct spec *s)
 {
 	struct slice kind;
 
 	if (!next_word(&line, &kind))
 		return false;
-	if (is(kind, "method") && (!next_word(&line, &s->method) || !next_word(&line, &kind)))
+	if (rule_cube_is(kind, "method") && (!next_word(&line, &s->method) || !next_word(&line, &kind)))
 		return false;
-	s->sdp = is(kind, "sdp-header");
-	if ((!s->sdp && !is(kind, "sip-header")) || !next_word(&line, &s->header) || !next_word(&line, &s->verb))
+	s->sdp = rule_cube_is(kind, "sdp-header");
+	s->peer = rule_cube_is(kind, "peer-header");
+	if (s->peer && (!next_word(&line, &kind) || !rule_cube_is(kind, "sip")))
+		return false;
+	if ((!s->sdp && !s->peer && !rule_cube_is(kind, "sip-header")) || !next_word(&line, &s->header) || !next_word(&line, &s->verb))
 		return false;
 	/* Cisco's name of Allow */
-	if (is(s->header, "Allow-Header"))
+	if (rule_cube_is(s->header, "Allow-Header"))
 		s->header = SLICE("Allow");
 	if (next_word(&line, &s->one))
 		next_word(&line, &s->two);
-	return true;
+	return !s->peer || rule_cube_is(s->verb, "copy");
 }
 
 static bool spec_parse(struct slice line, struct spec *s)
@@ -598,39 +531,87 @@ static bool spec_parse(struct slice line, struct spec *s)
 
 	*s = (struct spec){ 0 };
 	s->one = s->two = (struct slice){ "", 0 };
-	if (next_word(&line, &w) && is(w, "rule") && (!next_word(&line, &w) || !next_word(&line, &w)))
+	if (next_word(&line, &w) && rule_cube_is(w, "rule") && (!next_word(&line, &w) || !next_word(&line, &w)))
 		return false;
-	if (!is(w, "request") && !is(w, "response"))
+	if (!rule_cube_is(w, "request") && !rule_cube_is(w, "response"))
 		return false;
-	s->request = is(w, "request");
+	s->request = rule_cube_is(w, "request");
 	if (!next_word(&line, &s->who))
 		return false;
 	s->number = !s->request && !slice_u64(s->who, 699, &n);
 	return spec_header(line, s);
 }
 
-static bool import_line(struct import *x, struct slice line, bool *ret_request)
+/** The field that an expression looks at. */
+static bool read_field(struct slice header, char *buf, size_t size)
+{
+	struct text t = text_on(buf, size);
+	struct slice name = rule_header_long(header);
+
+	if (rule_cube_is(header, "SIP-Req-URI")) {
+		text_add(&t, "ruri");
+		return true;
+	}
+	for (size_t i = 0; i < rule_fields_count; i++) {
+		const struct rule_field *f = &rule_fields[i];
+
+		if (f->kind != RULE_K_ADDR && f->kind != RULE_K_PLAIN)
+			continue;
+		if (slice_eq_nocase(slice_str(f->header), name)) {
+			text_add(&t, "%s", f->name);
+			return true;
+		}
+	}
+	text_add(&t, "header[\"%.*s\"]", (int)name.n, name.p);
+	return !t.cut;
+}
+
+/** `copy "PATTERN" u01`: what the first group matches, kept for the call; of a peer-header where the other side's message comes in. */
+static bool import_copy(struct import *x, const struct spec *s, struct slice line)
+{
+	struct slice pattern = rule_cube_value(s->header, s->one), var = s->two;
+	struct rule_out when = { 0 }, expr = { 0 };
+	char field[128], *w;
+	bool group = rule_cube_groups(pattern) > 0;
+
+	if (s->sdp || !s->request || var.n != 3 || *var.p != 'u' || !read_field(s->header, field, sizeof field))
+		return rule_cube_lose(x, line, "a copy that is not one of a request's header into a variable");
+	rule_out_add(&when, "%s ~ ", field);
+	rule_out_add(&expr, group ? "%.*s" : "(%.*s)", (int)pattern.n, pattern.p);
+	rule_print_string(&when, (struct slice){ expr.p ? expr.p : "", expr.n });
+	rule_out_free(&expr);
+	w = rule_out_take(&when);
+	if (w) {
+		rule_cube_when(&x->rules, s, w);
+		rule_out_add(&x->rules, "set call.var[\"%.*s\"] \"$1\"\n", (int)var.n, var.p);
+	}
+	free(w);
+	return w;
+}
+
+static bool import_line(struct import *x, struct slice line, bool *ret_request, bool *ret_peer)
 {
 	struct spec s;
 
 	if (!spec_parse(line, &s))
-		return lose(x, line, "this form is not known");
+		return rule_cube_lose(x, line, "this form is not known");
 	*ret_request = s.request;
-	if (is(s.verb, "copy"))
-		return lose(x, line, "copy into a variable; write it as call.var[\"name\"] or as ${field}");
-	if (is(s.header, "SIP-Req-URI") && !is(s.verb, "modify"))
-		return lose(x, line, "a Request-URI is neither added nor removed");
-	if (is(s.header, "SIP-StatusLine"))
+	*ret_peer = s.peer;
+	if (rule_cube_is(s.verb, "copy"))
+		return import_copy(x, &s, line);
+	if (rule_cube_is(s.header, "SIP-Req-URI") && !rule_cube_is(s.verb, "modify"))
+		return rule_cube_lose(x, line, "a Request-URI is neither added nor removed");
+	if (rule_cube_is(s.header, "SIP-StatusLine"))
 		return import_status(x, &s, line);
 	if (s.sdp)
 		return import_sdp(x, &s, line);
-	if (is(s.verb, "add"))
+	if (rule_cube_is(s.verb, "add"))
 		return import_add(x, &s, line);
-	if (is(s.verb, "remove"))
+	if (rule_cube_is(s.verb, "remove"))
 		return import_remove(x, &s, line);
-	if (is(s.verb, "modify"))
+	if (rule_cube_is(s.verb, "modify"))
 		return import_modify(x, &s, line);
-	return lose(x, line, "this verb is not known");
+	return rule_cube_lose(x, line, "this verb is not known");
 }
 
 /* ---- the file ---- */
@@ -656,9 +637,9 @@ static bool is_inbound(const struct import *x, struct slice profile)
 	struct slice rest = x->config, line, w, number;
 
 	while (next_line(&rest, &line)) {
-		while (next_word(&line, &w) && !is(w, "sip-profiles"))
+		while (next_word(&line, &w) && !rule_cube_is(w, "sip-profiles"))
 			;
-		if (is(w, "sip-profiles") && next_word(&line, &number) && slice_eq(number, profile) && next_word(&line, &w) && is(w, "inbound"))
+		if (rule_cube_is(w, "sip-profiles") && next_word(&line, &number) && slice_eq(number, profile) && next_word(&line, &w) && rule_cube_is(w, "inbound"))
 			return true;
 	}
 	return false;
@@ -676,8 +657,15 @@ static void profile_end(struct import *x)
 		rule_out_slice(&x->out, (struct slice){ x->side[request].p, x->side[request].n });
 		rule_out_slice(&x->out, SLICE("}\n"));
 	}
+	if (x->profile.n && x->peer.n) {
+		rule_out_add(&x->out, "\n# What is copied of the other side's message: name this policy at its trunk, or at the system.\n"
+			"policy sip-profile-%.*s-peer on receive request {\n", (int)x->profile.n, x->profile.p);
+		rule_out_slice(&x->out, (struct slice){ x->peer.p, x->peer.n });
+		rule_out_slice(&x->out, SLICE("}\n"));
+	}
 	rule_out_free(&x->side[0]);
 	rule_out_free(&x->side[1]);
+	rule_out_free(&x->peer);
 	x->profile = (struct slice){ "", 0 };
 }
 
@@ -685,14 +673,15 @@ static bool profile_begins(struct slice line, struct slice *ret)
 {
 	struct slice w;
 
-	if (!next_word(&line, &w) || !is(w, "voice") || !next_word(&line, &w) || !is(w, "class") || !next_word(&line, &w) || !is(w, "sip-profiles"))
+	if (!next_word(&line, &w) || !rule_cube_is(w, "voice") || !next_word(&line, &w) || !rule_cube_is(w, "class") || !next_word(&line, &w) || !rule_cube_is(w, "sip-profiles"))
 		return false;
 	return next_word(&line, ret) && !next_word(&line, &w) && rule_is_name(*ret);
 }
 
 static void take_line(struct import *x, struct slice line)
 {
-	bool indented = line.n && (*line.p == ' ' || *line.p == '\t'), request = true;
+	bool indented = line.n && (*line.p == ' ' || *line.p == '\t'), request = true, peer = false;
+	struct rule_out *side;
 	struct slice number, trimmed = line;
 
 	x->line++;
@@ -708,13 +697,14 @@ static void take_line(struct import *x, struct slice line)
 	if (!trimmed.n || *trimmed.p == '!' || !x->profile.n)
 		return;
 	/* pasted pieces often lose their indentation */
-	if (!indented && !starts(trimmed, "request ") && !starts(trimmed, "response ") && !starts(trimmed, "rule ")) {
+	if (!indented && !rule_cube_starts(trimmed, "request ") && !rule_cube_starts(trimmed, "response ") && !rule_cube_starts(trimmed, "rule ")) {
 		profile_end(x);
 		return;
 	}
-	import_line(x, trimmed, &request);
-	rule_out_add(&x->side[request], "    # %.*s\n", (int)trimmed.n, trimmed.p);
-	rule_out_slice(&x->side[request], (struct slice){ x->rules.p, x->rules.n });
+	import_line(x, trimmed, &request, &peer);
+	side = peer ? &x->peer : &x->side[request];
+	rule_out_add(side, "    # %.*s\n", (int)trimmed.n, trimmed.p);
+	rule_out_slice(side, (struct slice){ x->rules.p, x->rules.n });
 	rule_out_free(&x->rules);
 }
 

@@ -338,11 +338,11 @@ static void test_shipped(void **state)
 }
 
 /* ---- sip-profiles of Cisco ---- */
-static void test_import(void **state)
+static unsigned import_one(const char *in, const char *out)
 {
 	size_t n, m;
-	char *config = file_read(SOURCE_ROOT "/tests/policy/cube.config", &n), *want, *got;
-	struct rule_load how = { .file = "cube" };
+	char *config = file_read(in, &n), *want, *got;
+	struct rule_load how = { .file = in };
 	struct rule_errors *errs = rule_errors_new();
 	struct rule_set *s = NULL;
 	char said[4096];
@@ -351,24 +351,55 @@ static void test_import(void **state)
 
 	got = rule_import_cube((struct slice){ config, n }, &lost);
 	if (getenv("RULE_WRITE")) {
-		FILE *f = fopen(SOURCE_ROOT "/tests/policy/cube.expect", "wb");
+		FILE *f = fopen(out, "wb");
 
 		assert_non_null(f);
 		fputs(got, f);
 		fclose(f);
 	}
-	want = file_read(SOURCE_ROOT "/tests/policy/cube.expect", &m);
+	want = file_read(out, &m);
 	assert_string_equal(got, want);
 	if (rule_set_load(slice_str(got), &how, errs, &s)) {
 		errors_print(errs, &t);
-		fail_msg("what was imported has errors:\n%s", said);
+		fail_msg("what was imported of %s has errors:\n%s", in, said);
 	}
-	same_again("cube", s, SOURCE_ROOT);
+	same_again(in, s, SOURCE_ROOT);
 	base_unref(s);
 	base_unref(errs);
 	free(config);
 	free(got);
 	free(want);
+	return lost;
+}
+
+static void test_import(void **state)
+{
+	import_one(SOURCE_ROOT "/tests/policy/cube.config", SOURCE_ROOT "/tests/policy/cube.expect");
+}
+
+/* profiles in the forms that public configurations have, see SOURCES there */
+static void test_import_many(void **state)
+{
+	static const char folder[] = SOURCE_ROOT "/tests/policy/cube";
+	unsigned files = 0, whole = 0;
+	char in[512], out[512];
+	struct dirent *e;
+	DIR *d = opendir(folder);
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		const char *dot = strrchr(e->d_name, '.');
+
+		if (!dot || strcmp(dot, ".config"))
+			continue;
+		snprintf(in, sizeof in, "%s/%s", folder, e->d_name);
+		snprintf(out, sizeof out, "%s/%.*s.policy", folder, (int)(dot - e->d_name), e->d_name);
+		whole += import_one(in, out) == 0;
+		files++;
+	}
+	closedir(d);
+	assert_true(files >= 30);
+	assert_true(whole >= 22); /* the others say what they could not carry over */
 }
 
 /* ---- the man page is of the tables ---- */
@@ -393,7 +424,7 @@ static int leaks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_cases, leaks), cmocka_unit_test_teardown(test_shipped, leaks), cmocka_unit_test_teardown(test_import, leaks),
+		cmocka_unit_test_teardown(test_cases, leaks), cmocka_unit_test_teardown(test_shipped, leaks), cmocka_unit_test_teardown(test_import, leaks), cmocka_unit_test_teardown(test_import_many, leaks),
 		cmocka_unit_test(test_reference),
 	};
 
