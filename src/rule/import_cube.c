@@ -184,13 +184,24 @@ struct slice rule_cube_value(struct slice header, struct slice text)
 	return text;
 }
 
+static bool is_group(struct slice s, size_t i)
+{
+	return i + 1 < s.n && s.p[i] == '\\' && s.p[i + 1] >= '1' && s.p[i + 1] <= '9';
+}
+
 /** `\1`: in an `add` there is no match that it could be of. */
 static bool has_group(struct slice s)
 {
 	for (size_t i = 0; i + 1 < s.n; i++)
-		if (s.p[i] == '\\' && s.p[i + 1] >= '1' && s.p[i + 1] <= '9')
+		if (is_group(s, i))
 			return true;
 	return false;
+}
+
+/** Signs that we do not have, or that mean something else here. */
+static bool is_foreign(struct slice s, size_t i)
+{
+	return s.p[i] == '$' || s.p[i] == '&' || (s.p[i] == '\\' && i + 1 < s.n && strchr("ux0", s.p[i + 1]) && s.p[i + 1]);
 }
 
 /** Text of Cisco (\1 for a group, \u01 for a variable) as ours ($1); false where it holds what we do not have. */
@@ -198,14 +209,12 @@ bool rule_cube_replacement(struct rule_out *o, struct slice s)
 {
 	rule_out_slice(o, SLICE("\""));
 	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] >= '1' && s.p[i + 1] <= '9') {
+		if (is_group(s, i)) {
 			rule_out_add(o, "$%c", s.p[++i]);
 		} else if (is_variable(s, i)) {
 			rule_out_add(o, "${call.var[\\\"%.*s\\\"]}", 3, s.p + i + 1);
 			i += 3;
-		} else if (s.p[i] == '\\' && i + 1 < s.n && (s.p[i + 1] == 'u' || s.p[i + 1] == 'x' || s.p[i + 1] == '0')) {
-			return false;
-		} else if (s.p[i] == '$' || s.p[i] == '&') {
+		} else if (is_foreign(s, i)) {
 			return false;
 		} else {
 			if (s.p[i] == '"' || (s.p[i] == '\\' && i + 1 == s.n))
@@ -234,26 +243,35 @@ bool rule_cube_everything(struct slice header, struct slice pattern)
 }
 
 /* ---- verbs on SIP headers ---- */
+/** Addresses of which there may be several. */
+static const char *many_of(struct slice header)
+{
+	static const char *const names[] = { "p-asserted-identity", "diversion", "remote-party-id" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (rule_cube_is(header, names[i]))
+			return names[i];
+	return NULL;
+}
+
 static bool import_add(struct import *x, const struct spec *s, struct slice line)
 {
 	struct slice value = rule_cube_value(s->header, s->one);
+	const char *many = many_of(s->header);
 	struct rule_out text = { 0 };
 	char field[96] = "";
-	bool list;
+	bool list = false;
 
 	if (add_number(x, s, rule_cube_value(s->header, s->one)))
 		return true;
-	if (!field_of(s->header, field, sizeof field, &list) && !rule_cube_starts(s->header, "P-Asserted") && !rule_cube_starts(s->header, "Diversion") && !rule_cube_starts(s->header, "Remote-Party"))
+	if (!many && !field_of(s->header, field, sizeof field, &list))
 		return rule_cube_lose(x, line, "this header is Postern's own");
 	if (!rule_cube_replacement(&text, value) || has_group(value)) {
 		rule_out_free(&text);
 		return rule_cube_lose(x, line, "a back-reference, a line break or a sign that has another meaning here");
 	}
 	rule_cube_when(&x->rules, s, "");
-	if (rule_cube_starts(s->header, "P-Asserted") || rule_cube_starts(s->header, "Diversion") || rule_cube_starts(s->header, "Remote-Party"))
-		rule_out_add(&x->rules, "add %s ", rule_cube_starts(s->header, "P-") ? "p-asserted-identity" : rule_cube_starts(s->header, "D") ? "diversion" : "remote-party-id");
-	else
-		rule_out_add(&x->rules, "%s %s ", list || field[0] == 'h' ? "add" : "default", field);
+	rule_out_add(&x->rules, "%s %s ", many || list || field[0] == 'h' ? "add" : "default", many ? many : field);
 	if (has_reference(value))
 		rule_out_slice(&x->rules, (struct slice){ text.p, text.n });
 	else
@@ -501,6 +519,17 @@ static bool import_sdp(struct import *x, const struct spec *s, struct slice line
 }
 
 /* ---- lines ---- */
+static bool spec_kind(struct slice *line, struct slice kind, struct spec *s)
+{
+	struct slice w;
+
+	s->sdp = rule_cube_is(kind, "sdp-header");
+	s->peer = rule_cube_is(kind, "peer-header");
+	if (s->peer)
+		return next_word(line, &w) && rule_cube_is(w, "sip");
+	return s->sdp || rule_cube_is(kind, "sip-header");
+}
+
 /** `[method M] sip-header NAME VERB TEXT [TEXT]`, and `peer-header sip NAME copy TEXT VARIABLE`. */
 static bool spec_header(struct slice line, struct spec *s)
 {
@@ -510,11 +539,7 @@ static bool spec_header(struct slice line, struct spec *s)
 		return false;
 	if (rule_cube_is(kind, "method") && (!next_word(&line, &s->method) || !next_word(&line, &kind)))
 		return false;
-	s->sdp = rule_cube_is(kind, "sdp-header");
-	s->peer = rule_cube_is(kind, "peer-header");
-	if (s->peer && (!next_word(&line, &kind) || !rule_cube_is(kind, "sip")))
-		return false;
-	if ((!s->sdp && !s->peer && !rule_cube_is(kind, "sip-header")) || !next_word(&line, &s->header) || !next_word(&line, &s->verb))
+	if (!spec_kind(&line, kind, s) || !next_word(&line, &s->header) || !next_word(&line, &s->verb))
 		return false;
 	/* Cisco's name of Allow */
 	if (rule_cube_is(s->header, "Allow-Header"))
@@ -682,13 +707,9 @@ static void take_line(struct import *x, struct slice line)
 {
 	bool indented = line.n && (*line.p == ' ' || *line.p == '\t'), request = true, peer = false;
 	struct rule_out *side;
-	struct slice number, trimmed = line;
+	struct slice number, trimmed = skip_blanks(line);
 
 	x->line++;
-	while (trimmed.n && (*trimmed.p == ' ' || *trimmed.p == '\t')) {
-		trimmed.p++;
-		trimmed.n--;
-	}
 	if (!indented && profile_begins(line, &number)) {
 		profile_end(x);
 		x->profile = number;
