@@ -30,7 +30,7 @@ static const struct admin_route routes[] = {
 	{ "/policies/{id}", "GET", ADMIN_VIEWER, admin_get_policy, NULL, 0, "Source of a policy" },
 	{ "/policies/{id}", "PUT", ADMIN_ADMIN, admin_put_policy, admin_query_write, ADMIN_PLAIN | ADMIN_LARGE, "Replace the source of a policy, or add one" },
 	{ "/policies/{id}", "DELETE", ADMIN_ADMIN, admin_delete_policy, admin_query_write, 0, "Take a policy out" },
-	{ "/users/{id}/tokens", "GET", ADMIN_ADMIN, admin_get_tokens, NULL, 0, "Tokens of a user, without themselves" },
+	{ "/users/{id}/tokens", "GET", ADMIN_ADMIN, admin_get_tokens, admin_query_list, 0, "Tokens of a user, without themselves" },
 	{ "/users/{id}/tokens", "POST", ADMIN_ADMIN, admin_post_token, NULL, 0, "Make a token: the answer alone shows it" },
 	{ "/users/{id}/tokens/{token_id}", "DELETE", ADMIN_ADMIN, admin_delete_token, NULL, 0, "Take a token back" },
 	{ "/audit", "GET", ADMIN_ADMIN, admin_get_audit, admin_query_list, 0, "Writes and failed logins, newest first" },

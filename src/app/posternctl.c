@@ -72,6 +72,40 @@ static void show_preview(json_t *v)
 	app_cli_table(targets, ARRAY_LEN(targets), json_object_get(v, "targets"));
 }
 
+static void show_history(json_t *v)
+{
+	static const struct app_cli_column cols[] = {
+		{ ">REVISION", "number" }, { "IN FORCE", "in_force" }, { "TIME", "time" }, { "USER", "user" }, { "CONFIRM UNTIL", "confirm_until" }, { "COMMENT", "comment" }
+	};
+
+	app_cli_table(cols, ARRAY_LEN(cols), v);
+}
+
+static void show_tokens(json_t *v)
+{
+	static const struct app_cli_column cols[] = { { "ID", "id" }, { "CREATED", "created" }, { "EXPIRES", "expires" }, { "LAST USED", "last_used" } };
+
+	app_cli_table(cols, ARRAY_LEN(cols), v);
+}
+
+static void show_certificates(json_t *v)
+{
+	static const struct app_cli_column cols[] = {
+		{ "NAME", "name" }, { "SUBJECT", "subject" }, { "EXPIRES", "expires" }, { "KEY", "key" }, { ">USED BY", "used_by" }, { "FINGERPRINT", "fingerprint" }
+	};
+
+	app_cli_table(cols, ARRAY_LEN(cols), v);
+}
+
+static void show_audit(json_t *v)
+{
+	static const struct app_cli_column cols[] = {
+		{ "TIME", "time" }, { "USER", "user" }, { "ADDRESS", "address" }, { "METHOD", "method" }, { "PATH", "path" }, { ">STATUS", "status" }
+	};
+
+	app_cli_table(cols, ARRAY_LEN(cols), v);
+}
+
 static void show_stats(json_t *v)
 {
 	const char *name, *key;
@@ -113,6 +147,11 @@ static const struct verb verbs[APP_CLI_ACTIONS] = {
 	[APP_CLI_ROUTE_PREVIEW] = { "POST", "/routes/preview", NULL, show_preview, false, 0 },
 	[APP_CLI_TRUNK_UNDRAIN] = { "POST", "/trunks/%s/undrain", "new calls go there again", show_object, false, 0 },
 	[APP_CLI_CONFIG_SHOW] = { "GET", "/config%s%s", NULL, show_json, false, 0 },
+	[APP_CLI_CONFIG_HISTORY] = { "GET", "/config/revisions", NULL, show_history, true, 20 },
+	[APP_CLI_TOKEN_LIST]  = { "GET", "/users/%s/tokens", NULL, show_tokens, true, 0 },
+	[APP_CLI_CERTIFICATE_LIST] = { "GET", "/certificates", NULL, show_certificates, true, 0 },
+	[APP_CLI_CERTIFICATE_SHOW] = { "GET", "/certificates/%s", NULL, show_object, false, 0 },
+	[APP_CLI_AUDIT]       = { "GET", "/audit", NULL, show_audit, true, 100 },
 	[APP_CLI_POLICY_LIST] = { "GET", "/policies", NULL, app_cli_policy_show, true, 0 },
 	[APP_CLI_POLICY_SHADOW] = { "GET", "/policies/%s/shadow", NULL, app_cli_policy_shadow, false, 0 },
 	[APP_CLI_STATS]       = { "GET", "/stats", NULL, show_stats, false, 0 },
@@ -147,17 +186,6 @@ static int path_print(struct cli *c, const struct verb *v, char *buf, size_t siz
 	return t.cut ? ERR_RANGE : 0;
 }
 
-/** What the daemon says against it, with a hint of what to do. */
-static int refused(long status, json_t *v)
-{
-	const char *detail = json_string_value(json_object_get(v, "detail"));
-
-	fprintf(stderr, "posternctl: refused with %ld: %s\n", status, detail ? detail : "no reason given");
-	if (status == 401)
-		fputs("Give the token with --token or POSTERN_TOKEN; the daemon keeps it in STATE/admin.token.\n", stderr);
-	return APP_CLI_REFUSED;
-}
-
 static int ask(struct cli *c, const char *method, const char *path, long *ret_status, json_t **ret)
 {
 	*ret = NULL;
@@ -174,7 +202,7 @@ static int run_one(struct cli *c, const struct verb *v, const char *path)
 	if (rc)
 		return rc;
 	if (status >= 400 && !(status_only && json_object_get(answer, "status") && json_is_string(json_object_get(answer, "status"))))
-		rc = refused(status, answer);
+		rc = app_cli_refused(status, answer);
 	else if (c->json)
 		app_cli_json(answer ? answer : json_null());
 	else if (answer)
@@ -198,7 +226,7 @@ static int page_get(struct cli *c, const char *path, size_t limit, char next[sta
 	snprintf(url, sizeof url, "%s%climit=%zu%s%s", path, strchr(path, '?') ? '&' : '?', limit, *next ? "&after=" : "", next);
 	rc = ask(c, "GET", url, &status, &answer);
 	if (!rc && status >= 400)
-		rc = refused(status, answer);
+		rc = app_cli_refused(status, answer);
 	next[0] = 0;
 	if (!rc) {
 		json_array_extend(all, json_object_get(answer, "items"));
@@ -245,7 +273,7 @@ static int run_preview(struct cli *c, const struct verb *v)
 		fputs("posternctl: what was asked for is no text in UTF-8\n", stderr);
 		return APP_CLI_USAGE;
 	}
-	app_cli_body(c->api, body);
+	app_cli_body(c->api, body, NULL, NULL);
 	rc = run_one(c, v, v->path);
 	free(body);
 	return rc;
@@ -261,6 +289,10 @@ static int run(struct cli *c, const struct app_cli_where *w)
 		app_cli_help();
 		return APP_CLI_OK;
 	}
+	if (c->cmd.action == APP_CLI_COMPLETION) {
+		app_cli_completion();
+		return APP_CLI_OK;
+	}
 	if (c->cmd.action == APP_CLI_VERSION) {
 		puts("posternctl " PACKAGE_VERSION);
 		return APP_CLI_OK;
@@ -270,7 +302,9 @@ static int run(struct cli *c, const struct app_cli_where *w)
 	err = app_cli_api_new(w, &c->api);
 	if (err)
 		return err == ERR_PROTO ? APP_CLI_USAGE : APP_CLI_UNREACHED;
-	if (c->cmd.action == APP_CLI_ROUTE_PREVIEW) {
+	if (app_cli_is_write(&c->cmd)) {
+		rc = app_cli_write(&c->cmd, c->api, c->json);
+	} else if (c->cmd.action == APP_CLI_ROUTE_PREVIEW) {
 		rc = run_preview(c, v);
 	} else if (path_print(c, v, path, sizeof path)) {
 		fputs("posternctl: an argument is too long\n", stderr);
@@ -304,6 +338,10 @@ int main(int argc, char **argv)
 	bool help = false;
 	int n = 0, i;
 
+	if (argc > 1 && !strcmp(argv[1], "--complete")) {
+		app_cli_complete(argc - 2, argv + 2);
+		return APP_CLI_OK;
+	}
 	/* our own options may stand anywhere; what is left is the command */
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))

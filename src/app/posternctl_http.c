@@ -22,7 +22,8 @@ struct app_cli_api {
 	struct curl_slist *headers;
 	char base[512], where[512], tried[512]; /* tried: names a control socket that did not answer */
 	char *body; size_t nbody;
-	const char *post;
+	const char *send;                    /* body of the next request, borrowed */
+	bool typed;
 };
 
 static const char *first_of(const char *a, const char *b, const char *c)
@@ -100,7 +101,7 @@ static int curl_set(struct app_cli_api *api, const char *ca)
 	curl_easy_setopt(api->curl, CURLOPT_NOSIGNAL, 1L);
 	if (ca)
 		curl_easy_setopt(api->curl, CURLOPT_CAINFO, ca);
-	return header_add(api, "Content-Type: application/json");
+	return 0;
 }
 
 static int by_socket(struct app_cli_api *api, const char *name, const char *state)
@@ -189,7 +190,19 @@ static int unreached(struct app_cli_api *api, const char *why)
 	return ERR_GONE;
 }
 
-void app_cli_body(struct app_cli_api *api, const char *json) { api->post = json; }
+void app_cli_body(struct app_cli_api *api, const char *body, const char *type, const char *comment)
+{
+	char line[640];
+
+	api->send = body;
+	api->typed = true;
+	snprintf(line, sizeof line, "Content-Type: %s", type ? type : "application/json");
+	header_add(api, line);
+	snprintf(line, sizeof line, "X-Comment: %s", comment ? comment : "");
+	if (comment)
+		header_add(api, line);
+	curl_easy_setopt(api->curl, CURLOPT_HTTPHEADER, api->headers);
+}
 
 int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json)
 {
@@ -199,12 +212,14 @@ int app_cli_request(struct app_cli_api *api, const char *method, const char *pat
 	if (snprintf(url, sizeof url, "%s/api/v1%s", api->base, path) >= (int)sizeof url)
 		return ERR_RANGE;
 	api->nbody = 0;
+	if (!api->typed && !strcmp(method, "POST"))
+		app_cli_body(api, NULL, NULL, NULL);
 	curl_easy_setopt(api->curl, CURLOPT_ERRORBUFFER, why);
 	curl_easy_setopt(api->curl, CURLOPT_URL, url);
-	if (strcmp(method, "POST"))
-		curl_easy_setopt(api->curl, CURLOPT_HTTPGET, 1L);
+	if (api->send || !strcmp(method, "POST"))
+		curl_easy_setopt(api->curl, CURLOPT_POSTFIELDS, api->send ? api->send : "{}");
 	else
-		curl_easy_setopt(api->curl, CURLOPT_POSTFIELDS, api->post ? api->post : "{}");
+		curl_easy_setopt(api->curl, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(api->curl, CURLOPT_CUSTOMREQUEST, method);
 	rc = curl_easy_perform(api->curl);
 	curl_easy_setopt(api->curl, CURLOPT_ERRORBUFFER, NULL);

@@ -7,7 +7,7 @@
 
 #include "app/posternctl.h"
 
-enum kind { LAST, END, WORD, ARG, OPTION };  /* LAST ends a table; END, first in a table: the command may stop here */
+enum kind { LAST, END, WORD, ARG, OPTION, FLAG };  /* LAST ends a table; END, first in a table: the command may stop here; OPTION takes a value */
 
 struct token {
 	enum kind kind;
@@ -56,7 +56,59 @@ static const struct token t_preview[] = { { ARG, "TRUNK", t_preview_to, APP_CLI_
 static const struct token t_route[] = { { WORD, "preview", t_preview, APP_CLI_ROUTE_PREVIEW, "which way would a call from the trunk to this number or URI go, and why" }, { 0 } };
 static const struct token t_config_id[] = { STOP, { ARG, "ID", t_end, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_config_show[] = { STOP, { ARG, "COLLECTION", t_config_id, APP_CLI_NONE, NULL }, { 0 } };
-static const struct token t_config[] = { { WORD, "show", t_config_show, APP_CLI_CONFIG_SHOW, "the configuration in force, a collection or an object of it" }, { 0 } };
+#define WRITES \
+	STOP, \
+	{ FLAG, "--dry-run", NULL, APP_CLI_NONE, "check everything, change nothing" }, \
+	{ OPTION, "--comment", NULL, APP_CLI_NONE, "why: it stands in the history" }
+#define REVERTS { OPTION, "--confirm-within", NULL, APP_CLI_NONE, "go back by itself after so many seconds, unless `config confirm` comes" }
+static const struct token t_apply_more[] = { WRITES, REVERTS, { 0 } };
+static const struct token t_apply[] = { { ARG, "FILE", t_apply_more, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_written[] = { WRITES, { 0 } };
+static const struct token t_set_value[] = { { ARG, "VALUE", t_written, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_set[] = { { ARG, "COLLECTION/ID/KEY", t_set_value, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_remove_id[] = { { ARG, "ID", t_written, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_remove[] = { { ARG, "COLLECTION", t_remove_id, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_history[] = { STOP, { OPTION, "--limit", NULL, APP_CLI_NONE, "so many at most; 20 where it is not given" }, { 0 } };
+static const struct token t_diff_against[] = { STOP, { ARG, "REVISION", t_end, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_diff[] = { STOP, { ARG, "FILE|REVISION", t_diff_against, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_rollback[] = { { ARG, "REVISION", t_end, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_config[] = {
+	{ WORD, "show", t_config_show, APP_CLI_CONFIG_SHOW, "the configuration in force, a collection or an object of it" },
+	{ WORD, "get", t_config_show, APP_CLI_CONFIG_SHOW, "the same" },
+	{ WORD, "set", t_set, APP_CLI_CONFIG_SET, "change one value (JSON or text, null takes it out): config set trunks/pbx/limits/max_calls 50" },
+	{ WORD, "remove", t_remove, APP_CLI_CONFIG_REMOVE, "take an object out" },
+	{ WORD, "apply", t_apply, APP_CLI_CONFIG_APPLY, "put a whole document in force; - is standard input" },
+	{ WORD, "diff", t_diff, APP_CLI_CONFIG_DIFF, "what a file would change; what a revision changed, or two differ in; the newest" },
+	{ WORD, "history", t_history, APP_CLI_CONFIG_HISTORY, "revisions, newest first" },
+	{ WORD, "rollback", t_rollback, APP_CLI_CONFIG_ROLLBACK, "put a former revision in force, as a new one" },
+	{ WORD, "confirm", t_end, APP_CLI_CONFIG_CONFIRM, "keep what would go back by itself" },
+	{ 0 }
+};
+static const struct token t_user[] = { { ARG, "USER", t_end, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_token_more[] = { STOP, { OPTION, "--expires-in", NULL, APP_CLI_NONE, "good for so many seconds; for ever where it is not given" }, { 0 } };
+static const struct token t_token_add[] = { { ARG, "USER", t_token_more, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_token_remove[] = { { ARG, "USER", t_id, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_token[] = {
+	{ WORD, "list", t_user, APP_CLI_TOKEN_LIST, "tokens of a user, without themselves" },
+	{ WORD, "add", t_token_add, APP_CLI_TOKEN_ADD, "make a token: it is shown once" },
+	{ WORD, "remove", t_token_remove, APP_CLI_TOKEN_REMOVE, "take a token back" },
+	{ 0 }
+};
+static const struct token t_name[] = { { ARG, "NAME", t_end, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_certificate_key[] = { WRITES, { ARG, "KEYFILE", t_written, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_certificate_file[] = { { ARG, "FILE", t_certificate_key, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_certificate_set[] = { { ARG, "NAME", t_certificate_file, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_name_written[] = { { ARG, "NAME", t_written, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_certificate[] = {
+	{ WORD, "list", t_end, APP_CLI_CERTIFICATE_LIST, "certificates of the revision" },
+	{ WORD, "show", t_name, APP_CLI_CERTIFICATE_SHOW, "subject, names, expiry, fingerprint" },
+	{ WORD, "set", t_certificate_set, APP_CLI_CERTIFICATE_SET, "replace a certificate and its key, or add them" },
+	{ WORD, "remove", t_name_written, APP_CLI_CERTIFICATE_REMOVE, "take a certificate and its key out" },
+	{ 0 }
+};
+static const struct token t_policy_source[] = { { ARG, "FILE", t_written, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_set[] = { { ARG, "ID", t_policy_source, APP_CLI_NONE, NULL }, { 0 } };
+static const struct token t_policy_remove[] = { { ARG, "ID", t_written, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_policy_more[3] = { STOP, { ARG, "FILE", t_policy_more, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_policy_files[] = { { ARG, "FILE", t_policy_more, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_policy_file[] = { { ARG, "FILE", t_end, APP_CLI_NONE, NULL }, { 0 } };
@@ -75,6 +127,8 @@ static const struct token t_policy_message[] = { TRIAL, { ARG, "MESSAGE", t_poli
 static const struct token t_policy_test[] = { { ARG, "FILE", t_policy_message, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_policy_list[] = { STOP, { OPTION, "--limit", NULL, APP_CLI_NONE, "so many policies at most; all where it is not given" }, { 0 } };
 static const struct token t_policy[] = {
+	{ WORD, "set", t_policy_set, APP_CLI_POLICY_SET, "put the source of a policy in force, or add one" },
+	{ WORD, "remove", t_policy_remove, APP_CLI_POLICY_REMOVE, "take a policy out" },
 	{ WORD, "list", t_policy_list, APP_CLI_POLICY_LIST, "policies in force: hits and last hit of every rule, counters" },
 	{ WORD, "shadow", t_id, APP_CLI_POLICY_SHADOW, "what a policy in shadow would have changed: how often, and the last 20 messages" },
 	{ WORD, "check", t_policy_files, APP_CLI_POLICY_CHECK, "check policy files: all errors, or what they cost" },
@@ -92,9 +146,13 @@ static const struct token t_top[] = {
 	{ WORD, "route", t_route, APP_CLI_NONE, NULL },
 	{ WORD, "config", t_config, APP_CLI_NONE, NULL },
 	{ WORD, "policy", t_policy, APP_CLI_NONE, NULL },
+	{ WORD, "token", t_token, APP_CLI_NONE, NULL },
+	{ WORD, "certificate", t_certificate, APP_CLI_NONE, NULL },
+	{ WORD, "audit", t_cdr_list, APP_CLI_AUDIT, "writes and failed logins, newest first" },
 	{ WORD, "stats", t_end, APP_CLI_STATS, "all figures" },
 	{ WORD, "drain", t_end, APP_CLI_DRAIN, "take no new calls; those in progress go on" },
 	{ WORD, "undrain", t_end, APP_CLI_UNDRAIN, "take new calls again" },
+	{ WORD, "completion", t_end, APP_CLI_COMPLETION, "a script for bash: source <(posternctl completion)" },
 	{ WORD, "version", t_end, APP_CLI_VERSION, "version of this build" },
 	{ WORD, "help", t_end, APP_CLI_HELP, "this text" },
 	{ 0 }
@@ -112,7 +170,7 @@ static const struct token *token_find(const struct token *table, const char *arg
 	size_t len = strlen(arg), hits = 0;
 
 	for (t = table; t->kind != LAST; t++) {
-		if ((t->kind == WORD || t->kind == OPTION) && !strcmp(t->text, arg))
+		if (t->kind != ARG && t->kind != END && !strcmp(t->text, arg))
 			return t;
 		if (t->kind == WORD && len && !strncmp(t->text, arg, len)) {
 			near = t;
@@ -180,11 +238,11 @@ int app_cli_parse(int argc, char **argv, struct app_cli_command *ret)
 			c.action = t->action;
 		if (t->kind == ARG && c.nargs < ARRAY_LEN(c.arg))
 			c.arg[c.nargs++] = argv[i];
-		if (t->kind == OPTION) {
-			err = option_add(&c, t->text, argv[i + 1]);
+		if (t->kind == OPTION || t->kind == FLAG) {
+			err = option_add(&c, t->text, t->kind == FLAG ? "1" : argv[i + 1]);
 			if (err)
 				return err;
-			i++;
+			i += t->kind == OPTION;
 		} else {
 			table = t->next;
 		}
@@ -208,8 +266,8 @@ static void help_walk(const struct token *table, const char *before, const char 
 
 		text_add(&t, "%s", before);
 		for (const struct token *o = table; o->kind != LAST; o++)
-			if (o->kind == OPTION)
-				text_add(&t, " [%s X]", o->text);
+			if (o->kind == OPTION || o->kind == FLAG)
+				text_add(&t, " [%s%s]", o->text, o->kind == FLAG ? "" : " X");
 		if (strlen(line) <= 40) {
 			printf("  %-40s %s\n", line, doc ? doc : "");
 		} else {
@@ -225,6 +283,35 @@ static void help_walk(const struct token *table, const char *before, const char 
 		text_add(&s, "%s%s%s", before, *before ? " " : "", t->text);
 		help_walk(t->next, line, t->doc ? t->doc : doc);
 	}
+}
+
+/* ---- for the shell ---- */
+void app_cli_complete(int argc, char **argv)
+{
+	const struct token *table = t_top, *t;
+
+	for (int i = 0; i < argc; i++) {
+		t = token_find(table, argv[i]);
+		if (!t)
+			return;
+		if (t->kind == OPTION)
+			i++;
+		else if (t->kind != FLAG)
+			table = t->next;
+	}
+	for (t = table; t->kind != LAST; t++)
+		if (t->kind == WORD || t->kind == OPTION || t->kind == FLAG)
+			puts(t->text);
+}
+
+void app_cli_completion(void)
+{
+	puts("_posternctl()\n"
+	     "{\n"
+	     "\tlocal words=(\"${COMP_WORDS[@]:1:COMP_CWORD-1}\")\n"
+	     "\tmapfile -t COMPREPLY < <(compgen -W \"$(posternctl --complete \"${words[@]}\")\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+	     "}\n"
+	     "complete -o default -F _posternctl posternctl");
 }
 
 void app_cli_help(void)

@@ -150,3 +150,34 @@ void app_cli_json(json_t *v)
 	json_dumpf(v, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	putchar('\n');
 }
+
+/* ---- problems ---- */
+static const struct { long status; const char *hint; } hints[] = {
+	{ 401, "Give the token with --token or POSTERN_TOKEN; the daemon keeps it in STATE/admin.token." },
+	{ 403, "The user of this token may not do that: `posternctl config show users` tells roles and networks." },
+	{ 404, "`list` of the same word tells what is there." },
+	{ 409, "Take it out of those first." },
+	{ 412, "Somebody was faster: look at `posternctl config diff`, then write again." },
+	{ 422, "Nothing was changed. `--dry-run` checks without writing; postern.json(5) has every option." },
+	{ 429, "Too many wrong tokens came from this address: wait a minute." },
+	{ 503, "Try again in a moment; `posternctl status` tells the processes." },
+	{ 507, "The disk of the state folder is full: the former revision stays in force." },
+};
+
+int app_cli_refused(long status, json_t *problem)
+{
+	const char *detail = json_string_value(json_object_get(problem, "detail"));
+	json_t *e;
+	size_t i;
+
+	fprintf(stderr, "posternctl: refused with %ld: %s\n", status, detail ? detail : "no reason given");
+	json_array_foreach(json_object_get(problem, "errors"), i, e) {
+		const char *pointer = json_string_value(json_object_get(e, "pointer")), *message = json_string_value(json_object_get(e, "message"));
+
+		fprintf(stderr, "  %s: %s\n", pointer && *pointer ? pointer : "/", message ? message : "?");
+	}
+	for (i = 0; i < ARRAY_LEN(hints); i++)
+		if (hints[i].status == status && !(status == 409 && !json_object_get(problem, "users")))
+			fprintf(stderr, "%s\n", hints[i].hint);
+	return APP_CLI_REFUSED;
+}
