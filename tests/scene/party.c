@@ -45,8 +45,8 @@ static const char *sdp_of(const struct party *p, bool sdp)
 {
 	static char text[512];
 
-	snprintf(text, sizeof(text), "v=0\r\no=- %d %u IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
-		p->name, p->cseq, p->name == 'A' ? 30000 : 31000);
+	snprintf(text, sizeof(text), "v=0\r\no=- %d %u IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n%s%s%s",
+		p->name, p->cseq, p->name == 'A' ? 30000 : 31000, *p->dir ? "a=" : "", p->dir, *p->dir ? "\r\n" : "");
 	return sdp ? text : "";
 }
 
@@ -78,11 +78,18 @@ void party_request(struct party *p, const char *method, bool sdp)
 	if (!strcmp(method, "INVITE"))
 		p->invite_cseq = p->cseq;
 	n = snprintf(text, sizeof(text), "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%u;branch=%s\r\nMax-Forwards: 70\r\nFrom: <sip:%c@127.0.0.1>;tag=%s\r\nTo: %s\r\n"
-		"Call-ID: %s\r\nCSeq: %u %s\r\nContact: <sip:%c@127.0.0.1:%u>\r\n%sContent-Length: %zu\r\n\r\n%s", method, p->target, ntohs(p->addr.in.sin_port), p->branch,
-		p->name, p->tag, p->remote, p->call_id, same ? p->invite_cseq : p->cseq, method, p->name, ntohs(p->addr.in.sin_port),
+		"Call-ID: %s\r\nCSeq: %u %s\r\nContact: <sip:%c@127.0.0.1:%u>\r\n%s%sContent-Length: %zu\r\n\r\n%s", method, p->target, ntohs(p->addr.in.sin_port), p->branch,
+		p->name, p->tag, p->remote, p->call_id, same ? p->invite_cseq : p->cseq, method, p->name, ntohs(p->addr.in.sin_port), p->says,
 		*body ? "Content-Type: application/sdp\r\n" : "", strlen(body), body);
+	if (strcmp(method, "ACK") != 0)
+		snprintf(p->sent, sizeof(p->sent), "%s", text);
 	party_send(p, text, n);
 	p->number[0] = 0;
+}
+
+void party_again(struct party *p)
+{
+	party_send(p, p->sent, (int)strlen(p->sent));
 }
 
 void party_reply(struct party *p, const char *request, int status, bool sdp)
@@ -96,7 +103,7 @@ void party_reply(struct party *p, const char *request, int status, bool sdp)
 	n += snprintf(text + n, sizeof(text) - (size_t)n, "To: %s", text_header(request, "To"));
 	if (!strstr(text_header(request, "To"), "tag=") && status > 100)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ";tag=%s", p->tag[0] ? p->tag : "none");
-	n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\nContact: <sip:%c@127.0.0.1:%u>\r\n%sContent-Length: %zu\r\n\r\n%s", p->name, ntohs(p->addr.in.sin_port),
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\nContact: <sip:%c@127.0.0.1:%u>\r\n%s%sContent-Length: %zu\r\n\r\n%s", p->name, ntohs(p->addr.in.sin_port), p->says,
 		*body ? "Content-Type: application/sdp\r\n" : "", strlen(body), body);
 	party_send(p, text, n);
 }

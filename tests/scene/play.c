@@ -3,6 +3,7 @@
  * Plays scenes: `play FILE...`, without arguments all of tests/scene. What a line can say:
  *
  *   with , "no_answer": 2       further keys of trunk b (before anything else)
+ *   with-a , ... | doc , ...    of trunk a, of the document
  *   targets 2                   trunk b has two, B and C (before anything else)
  *   A INVITE 2001 sdp           A calls 2001; without `sdp` no body
  *   A REINVITE sdp | A BYE | A CANCEL | A ACK
@@ -10,6 +11,11 @@
  *   B within 30 OPTIONS         the same, after at most that many seconds, during which time goes on
  *   B > 200 [INVITE] [sdp]      the party answers its last request, or its last INVITE
  *   A none | A skip             nothing has come; whatever has come is passed over
+ *   A says Supported: timer | Session-Expires: 90     headers of all that it sends from now on; nothing: none
+ *   A hold sendonly             direction of its descriptions from now on; nothing: none is said
+ *   A has Min-SE: 90 | A lacks Min-SE | A shows a=sendonly | A hides a=sendonly
+ *                               of the message that it got last: header and value, no such header, a line of its body, no such line
+ *   A again                     its last request once more
  *   after 31.5                  time goes on by that many seconds
  *   calls 0                     so many calls are there
  *   target 0 down               state of a target of trunk b
@@ -25,7 +31,7 @@
 #include "postern/sipua.h"
 #include "scene/rig.h"
 
-struct scene { struct rig *rig; const char *file; int line; unsigned targets; char options[512]; };
+struct scene { struct rig *rig; const char *file; int line; struct rig_options options; };
 
 static bool no(struct scene *s, const char *want, const char *got)
 {
@@ -84,12 +90,71 @@ static bool within(struct scene *s, struct party *p, char **save)
 	return what && expect(s, p, what);
 }
 
+/* What a party says from now on: headers, with | between them. */
+static void says(struct party *p, const char *rest)
+{
+	size_t n = 0;
+
+	p->says[0] = 0;
+	while (*(rest += strspn(rest, " |"))) {
+		size_t len = strcspn(rest, "|"), end = len;
+
+		while (end && rest[end - 1] == ' ')
+			end--;
+		n += (size_t)snprintf(p->says + n, sizeof(p->says) - n, "%.*s\r\n", (int)end, rest);
+		rest += len;
+	}
+}
+
+static bool has(struct scene *s, const struct party *p, const char *rest)
+{
+	char name[64];
+	const char *value = strchr(rest, ':'), *got;
+
+	snprintf(name, sizeof(name), "%.*s", value ? (int)(value - rest) : 0, rest);
+	got = text_header(p->last, name);
+	return value && !strcmp(got, value + 1 + strspn(value + 1, " ")) ? true : no(s, rest, got);
+}
+
+static bool shows(struct scene *s, const struct party *p, const char *what, bool want)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "\n%s\r\n", what);
+	return !strstr(p->last, line) != want ? true : no(s, what, strstr(p->last, "\r\n\r\n") ? strstr(p->last, "\r\n\r\n") : "no body");
+}
+
+/* What needs no time, and takes the whole line. False: it is none of these. */
+static bool look(struct scene *s, struct party *p, const char *word, const char *rest, bool *ret)
+{
+	*ret = true;
+	if (!strcmp(word, "says"))
+		says(p, rest);
+	else if (!strcmp(word, "hold"))
+		snprintf(p->dir, sizeof(p->dir), "%s", rest);
+	else if (!strcmp(word, "again"))
+		party_again(p);
+	else if (!strcmp(word, "has"))
+		*ret = has(s, p, rest);
+	else if (!strcmp(word, "lacks"))
+		*ret = *text_header(p->last, rest) ? no(s, "no such header", text_header(p->last, rest)) : true;
+	else if (!strcmp(word, "shows") || !strcmp(word, "hides"))
+		*ret = shows(s, p, rest, !strcmp(word, "shows"));
+	else
+		return false;
+	return true;
+}
+
 static bool act(struct scene *s, struct party *p, char **save)
 {
+	bool ok;
+
 	const char *word = strtok_r(NULL, " ", save);
 
 	if (!word)
 		return no(s, "an action", "none");
+	if (look(s, p, word, *save ? *save : "", &ok))
+		return ok;
 	if (!strcmp(word, "<")) {
 		word = strtok_r(NULL, " ", save);
 		return word && expect(s, p, word);
@@ -125,6 +190,16 @@ static bool direct(struct scene *s, const char *word, const char *rest)
 	return true;
 }
 
+static bool option(const char *line, const char *word, char *to, size_t size)
+{
+	size_t n = strlen(word);
+
+	if (strncmp(line, word, n) != 0)
+		return false;
+	snprintf(to, size, "%s", line + n);
+	return true;
+}
+
 static bool play_line(struct scene *s, char *line)
 {
 	char *save = NULL, *word;
@@ -132,16 +207,15 @@ static bool play_line(struct scene *s, char *line)
 	line[strcspn(line, "\r\n")] = 0;
 	if (!line[0] || line[0] == '#')
 		return true;
-	if (!strncmp(line, "with ", 5)) {
-		snprintf(s->options, sizeof(s->options), "%s", line + 5);
+	if (option(line, "with ", s->options.b, sizeof(s->options.b)) || option(line, "with-a ", s->options.a, sizeof(s->options.a)) ||
+		option(line, "doc ", s->options.doc, sizeof(s->options.doc)))
 		return true;
-	}
 	if (!strncmp(line, "targets ", 8)) {
-		s->targets = (unsigned)strtoul(line + 8, NULL, 10);
+		s->options.targets = (unsigned)strtoul(line + 8, NULL, 10);
 		return true;
 	}
 	if (!s->rig)
-		s->rig = rig_new(s->options, s->targets);
+		s->rig = rig_new(&s->options);
 	if (!s->rig)
 		return false;
 	word = strtok_r(line, " ", &save);

@@ -58,13 +58,13 @@ static unsigned port_of(const union base_addr *a)
 	return ntohs(a->in.sin_port);
 }
 
-static int peers_new(struct rig *r, const char *options, unsigned targets)
+static int peers_new(struct rig *r, const struct rig_options *o)
 {
 	static char text[8192];
 	char second[64] = "";
 	struct conf_errors *errs = NULL;
 	struct conf_doc *doc = NULL;
-	int n = targets > 1 ? snprintf(second, sizeof(second), ",\"sip:127.0.0.1:%u\"", port_of(&r->party[2].addr)) : 0, err;
+	int n = o->targets > 1 ? snprintf(second, sizeof(second), ",\"sip:127.0.0.1:%u\"", port_of(&r->party[2].addr)) : 0, err;
 
 	n = snprintf(text, sizeof(text),
 		"{\"schema\":1,\"system\":{\"max_calls\":%d,\"mid_call\":\"relay-all\"},"
@@ -72,10 +72,10 @@ static int peers_new(struct rig *r, const char *options, unsigned targets)
 		"{\"id\":\"peering\",\"media\":{\"address\":\"127.0.0.1\",\"port_min\":21000,\"port_max\":%d}}],"
 		"\"listeners\":[{\"id\":\"a-udp\",\"realm\":\"core\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":%u},"
 		"{\"id\":\"b-udp\",\"realm\":\"peering\",\"transport\":\"udp\",\"address\":\"127.0.0.1\",\"port\":%u}],"
-		"\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.1:%u\"},{\"id\":\"b\",\"realm\":\"peering\",\"targets\":[\"sip:127.0.0.1:%u\"%s]%s}],"
-		"\"routes\":[{\"id\":\"a-b\",\"order\":1,\"from\":[\"a\"],\"to\":\"b\"},{\"id\":\"b-a\",\"order\":2,\"from\":[\"b\"],\"to\":\"a\"}]}",
+		"\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.1:%u\"%s},{\"id\":\"b\",\"realm\":\"peering\",\"targets\":[\"sip:127.0.0.1:%u\"%s]%s}],"
+		"\"routes\":[{\"id\":\"a-b\",\"order\":1,\"from\":[\"a\"],\"to\":\"b\"},{\"id\":\"b-a\",\"order\":2,\"from\":[\"b\"],\"to\":\"a\"}]%s}",
 		MAX_CALLS, 20000 + 2 * PORTS - 2, 21000 + 2 * PORTS - 2, port_of(&r->listener[0].addr), port_of(&r->listener[1].addr),
-		port_of(&r->party[0].addr), port_of(&r->party[1].addr), second, options);
+		port_of(&r->party[0].addr), o->a, port_of(&r->party[1].addr), second, o->b, o->doc);
 	err = conf_errors_new(&errs);
 
 	if (!err)
@@ -146,7 +146,7 @@ static void engine_stop(struct rig *r)
 	loop_free(r->loop);
 }
 
-struct rig *rig_new(const char *options, unsigned targets)
+struct rig *rig_new(const struct rig_options *o)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	int err;
@@ -161,7 +161,7 @@ struct rig *rig_new(const char *options, unsigned targets)
 		r->party[i].peer = r->listener[i > 0].addr;
 		r->party[i].name = "ABC"[i];
 	}
-	err = peers_new(r, options, targets);
+	err = peers_new(r, o);
 	if (!err)
 		err = memory_new(r);
 	if (!err)

@@ -21,14 +21,17 @@ struct party {
 	char number[64], call_id[256], tag[64], remote[320], target[256], branch[64];
 	unsigned cseq, invite_cseq, branches;
 	bool caller;
+	char says[512], dir[32];            /* headers of all that it sends, lines with their ends; direction of its descriptions */
+	char sent[RIG_TEXT];                /* its last request */
 };
 
 struct rig;
 /**
- * options: further keys of trunk b, JSON text that begins with a comma, or "". targets: its targets, parties B and, of two, C.
+ * b, a, doc: further keys of trunk b, trunk a and the document, JSON text that begins with a comma, or "". targets: of trunk b, parties B and, of two, C.
  * NULL: could not be set up (said on stderr).
  */
-struct rig *rig_new(const char *options, unsigned targets);
+struct rig_options { char b[512], a[512], doc[512]; unsigned targets; };
+struct rig *rig_new(const struct rig_options *o);
 void rig_free(struct rig *r);
 struct party *rig_party(struct rig *r, char name);
 /** Let the clock go on, the engine at work all the time. */
@@ -45,6 +48,8 @@ bool rig_restart(struct rig *r);
 
 /** Text of a header's first line, "" where there is none; static buffer. */
 const char *text_header(const char *msg, const char *name);
+/** The last request once more. */
+void party_again(struct party *p);
 void party_request(struct party *p, const char *method, bool sdp);
 void party_reply(struct party *p, const char *request, int status, bool sdp);
 /** Next message into p->last; false: there is none. */
