@@ -44,4 +44,7 @@ void loop_sofia_time_init(void);
 /** The next look of Sofia at the clock, in this thread, shows this time. */
 void loop_sofia_time_once(struct mono t);
 
+/** loop_dns_new, with another file than the system's resolv.conf, which must outlive it (tests). */
+int loop_dns_open(struct loop *l, const char *file, const char *const *servers, size_t n, int timeout_ms, struct loop_dns **ret);
+
 #endif
