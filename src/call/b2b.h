@@ -65,6 +65,7 @@ struct call_leg {
 	uint32_t rack_rseq, rack_cseq; /* a reliable response that a 2xx overtook: its PRACK is good */
 	const char *redirect_user;     /* user of the Request-URI, as a 3xx said; NULL: as it came */
 	bool redirect_phone;           /* user=phone, as the same said */
+	bool sips;                     /* the peer's INVITE named a SIPS URI */
 	bool no_reliable;              /* our request must not ask for reliable responses */
 	struct sipua_cli *bye;         /* our BYE, unanswered */
 	struct loop_timer bye_timer;   /* then it goes through another target */

@@ -233,5 +233,13 @@ int call_headers_ours(struct sipua_msg *msg, const struct call_leg *leg)
 
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg)
 {
-	return sipua_msg_add(msg, "Contact", slice_str(sipua_contact(leg->call->eng->ua, leg->listener)));
+	const char *contact = sipua_contact(leg->call->eng->ua, leg->listener);
+	char buf[CALL_HEADER_MAX];
+	struct text t = text_on(buf, sizeof buf);
+
+	if (!leg->sips && !leg->target.sips)
+		return sipua_msg_add(msg, "Contact", slice_str(contact));
+	/* RFC 3261 8.1.1.8, 12.1.1: a dialog made by a SIPS URI has such Contacts; `<sip:host:port;transport=tls>` is what it is made of */
+	text_add(&t, "<sips:%.*s>", (int)strcspn(contact + 5, ";>"), contact + 5);
+	return sipua_msg_add(msg, "Contact", text_get(&t));
 }

@@ -41,6 +41,7 @@ static int leg_a(struct call *c, const struct wire_sip *sip, const struct sipua_
 	call_leg_allow(a, sip);
 	wire_sip_from(sip, &from);
 	wire_sip_ruri(sip, &to);
+	a->sips = slice_eq_nocase(to.scheme, SLICE("sips"));
 	shown_user(&from.uri, &f);
 	shown_user(&to, &t);
 	c->from = base_dup(f);
