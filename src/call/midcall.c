@@ -101,8 +101,6 @@ static void later_cancel(void *arg, struct sipua_srv *s, const struct wire_sip *
 
 static const struct sipua_srv_ops later_ops = { .cancel = later_cancel };
 
-static void session_request(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m);
-
 static void on_later(void *arg)
 {
 	struct call_leg *leg = arg;
@@ -110,7 +108,7 @@ static void on_later(void *arg)
 
 	leg->later = NULL;
 	if (srv)
-		session_request(leg, srv, wire_sip_method(sipua_srv_sip(srv)));
+		call_mid_session(leg, srv, wire_sip_method(sipua_srv_sip(srv)));
 }
 
 void call_mid_kick(struct call_leg *leg)
@@ -138,7 +136,7 @@ static bool waits(struct call_leg *leg, struct sipua_srv *srv)
 }
 
 /** A re-INVITE or UPDATE. */
-static void session_request(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
+void call_mid_session(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m)
 {
 	const struct wire_sip *sip = sipua_srv_sip(srv);
 	bool sdp = call_body_is_sdp(sip);
@@ -208,7 +206,7 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 	} else if (m == WIRE_PRACK) {
 		call_reliable_prack(leg, srv);
 	} else if (m == WIRE_INVITE || m == WIRE_UPDATE) {
-		session_request(leg, srv, m);
+		call_mid_session(leg, srv, m);
 	} else {
 		call_relay_request(leg, srv);
 	}

@@ -42,6 +42,8 @@ enum call_own { CALL_OWN_UNDO /* what the peer was last agreed */, CALL_OWN_SHOW
 struct call_decision { int64_t at_ms; unsigned leg, purposes, relayed; enum wire_method method; int status; /* 0: went on */ const char *action, *reason; };
 
 /* midcall.c */
+/** A re-INVITE or UPDATE, or another request with an offer (m: as an UPDATE); srv is consumed. */
+void call_mid_session(struct call_leg *leg, struct sipua_srv *srv, enum wire_method m);
 /** Answer with a status, and Retry-After where the peer is to come again. */
 void call_mid_refuse(struct sipua_srv *srv, int status);
 /** The request of this leg's peer that waits for an ACK on the other goes on, or is given up. */

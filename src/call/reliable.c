@@ -269,6 +269,12 @@ static bool is_late(struct call_leg *leg, uint32_t rseq, uint32_t cseq)
 	return late;
 }
 
+/** What it acknowledges held the answer, or came after it: a description is an offer then (RFC 3262 section 5). */
+static bool is_new_offer(const struct call_reliable *r, const struct wire_sip *sip)
+{
+	return r->x->answered && !r->owed && call_body_is_sdp(sip);
+}
+
 void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv)
 {
 	struct call_exchange *x = leg->call->x;
@@ -286,8 +292,12 @@ void call_reliable_prack(struct call_leg *leg, struct sipua_srv *srv)
 		return;
 	}
 	sent_done(r);
-	status = take_answer(r, sip);
-	prack_reply(srv, status ? status : 200);
+	if (is_new_offer(r, sip)) {
+		call_mid_session(leg, srv, WIRE_UPDATE);
+	} else {
+		status = take_answer(r, sip);
+		prack_reply(srv, status ? status : 200);
+	}
 	go_on(r);
 }
 

@@ -628,7 +628,7 @@ static bool is_busy(const struct call_leg *leg)
 {
 	const struct call *c = leg->call;
 
-	return leg->confirmed && (c->state != CALL_UP || c->x || c->replace || call_exchange_busy(leg) || call_exchange_busy(call_other((struct call_leg *)(uintptr_t)leg)));
+	return leg->confirmed && (c->state != CALL_UP || c->x || c->replace || c->leg[0].later || c->leg[1].later || call_exchange_busy(leg) || call_exchange_busy(call_other((struct call_leg *)(uintptr_t)leg)));
 }
 
 static void refuse(struct sipua_in *in, int status)

@@ -127,3 +127,32 @@ def offerless_without_100rel(t):
     i.not_seen('INVITE', 0.2)
     hang_up(c, i)
     bed.d.no_calls()
+
+
+@test()
+def prack_with_new_offer(t):
+    """a caller who has his answer offers anew in PRACK: carried as UPDATE where the callee allows it, its answer in the 200 to PRACK; else answered here where that can be, else 488"""
+    bed = Bed(t)
+    for number, allow in (('6040', 'INVITE, ACK, BYE, CANCEL, PRACK, UPDATE'), ('6041', 'INVITE, ACK, BYE, CANCEL, PRACK')):
+        c, i = begin(bed, number, [('Supported', '100rel')])
+        i.reply(183, sdp=sdp_text(bed.b.ip, 31000), headers=reliable(9) + [('Allow', allow)])
+        i.reply(200, to=i.expect('PRACK'))
+        r = c.wait(183)
+        tx = prack_answer(c, r, sdp_text(bed.a.ip, 30000, direction='sendonly', version=2))
+        if 'UPDATE' in allow:
+            m = i.expect('UPDATE')
+            equal(m.sdp.direction(), 'sendonly', 'the offer at the callee')
+            i.reply(200, to=m, sdp=sdp_text(bed.b.ip, 31000, direction='recvonly', version=2))
+        ok = tx.final()
+        equal((ok.status, ok.sdp and ok.sdp.direction()), (200, 'recvonly'), 'PRACK')
+        if 'UPDATE' not in allow:
+            i.not_seen('UPDATE', 0.2)
+            i.reply(180, headers=reliable(10))
+            i.reply(200, to=i.expect('PRACK'))
+            r = c.wait(180)
+            equal(prack_answer(c, r, sdp_text(bed.a.ip, 30000, formats='9', version=3)).final().status, 488, 'what cannot be answered here')
+        i.reply(200, sdp=sdp_text(bed.b.ip, 31000))
+        c.wait(200)
+        i.expect('ACK')
+        hang_up(c, i)
+    bed.d.no_calls()

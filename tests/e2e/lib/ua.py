@@ -21,6 +21,11 @@ def host_text(ip):
     return '[%s]' % ip if ':' in ip else ip
 
 
+def seen_as(m):
+    """Two messages of one key are one that came again; provisional responses of one status may differ."""
+    return (m.branch, m.cseq, m.status or m.method, m.tag('to') if m.status else '', m.raw if 100 < m.status < 200 else b'')
+
+
 class Conn:
     """A TCP or TLS connection with its reader."""
 
@@ -156,7 +161,7 @@ class Agent:
             return
         try:
             m = Msg.parse(data)
-            key = (m.branch, m.cseq, m.status or m.method, m.tag('to') if m.status else '')
+            key = seen_as(m)
         except ValueError:
             self.trace.append((time.time(), '<-', data[:400].decode('latin1')))
             return
@@ -178,7 +183,7 @@ class Agent:
 
     def repeats(self, m):
         """How often the message came again."""
-        return self.seen.get((m.branch, m.cseq, m.status or m.method, m.tag('to') if m.status else ''), 1) - 1
+        return self.seen.get(seen_as(m), 1) - 1
 
     def transmit(self, data, dest=None, conn=None):
         self.trace.append((time.time(), '->', data.decode('utf-8', 'replace')))
