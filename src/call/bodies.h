@@ -110,13 +110,17 @@ void call_telephone_place(struct call_leg *to, struct wire_sdp *s, unsigned m, c
 /** What of it the leg's slot hears, and the digit that it sends. in, other: both sdp_in, parsed. */
 void call_telephone_want(const struct call_leg *l, const struct wire_sdp *in, const struct wire_sdp *other, unsigned m, struct media_want *w);
 
+/* digit.c */
+/** Digit of a body of application/dtmf-relay or application/dtmf as its event, and how long it lasts. -1: none can be read. Pure. */
+int call_digits_parse(struct slice body, unsigned *ret_ms);
+/** The character of an event, 0: it is no digit. */
+char call_digit_char(unsigned event);
+
 /* digits.c */
 /** An INFO with a digit that ends here: true, srv is consumed. False: it crosses as it is. */
 bool call_digits_info(struct call_leg *leg, struct sipua_srv *srv);
 /** This leg's peer sent a telephone-event. */
 void call_digits_heard(struct call_leg *leg, unsigned event, unsigned ms);
-/** Digit of a body of application/dtmf-relay or application/dtmf as its event, and how long it lasts. -1: none can be read. Pure. */
-int call_digits_parse(struct slice body, unsigned *ret_ms);
 /** Forget those that wait. */
 void call_digits_free(struct call_leg *leg);
 

@@ -9,12 +9,9 @@
 #include "call/b2b.h"
 
 #define QUEUE 32
-#define DEFAULT_MS 160
 #define MIN_MS 40
 #define MAX_MS 5000
 #define PAUSE_MS 100           /* repeats of the end, and the least pause between two digits (Q.24) */
-
-static const char digit_chars[] = "0123456789*#ABCD!"; /* by the event; ! is a flash */
 
 struct call_digits {
 	struct call_leg *leg;          /* that the digits came from, or are sent to by INFO */
@@ -73,7 +70,7 @@ static void tell(const struct call_leg *leg, unsigned event)
 	char more[32];
 	struct text t = text_on(more, sizeof more);
 
-	text_add(&t, "\"digit\":\"%c\"", sys->mask_dtmf ? '*' : digit_chars[event]);
+	text_add(&t, "\"digit\":\"%c\"", sys->mask_dtmf ? '*' : call_digit_char(event));
 	call_event(leg, EVENT_DTMF, more);
 }
 
@@ -117,54 +114,6 @@ static void play(void *arg)
 	d->n--;
 	call_media_apply(leg->call);
 	loop_timer_start(leg->call->eng->p.loop, &d->timer, s->digit.ms + PAUSE_MS, play, d);
-}
-
-/* One digit, or its event's number. */
-static int digit_read(struct slice v)
-{
-	uint64_t n;
-
-	if (v.n == 1 && v.p[0] && !slice_u64(v, 9, &n))
-		return (int)n;
-	if (v.n == 2 && !slice_u64(v, 16, &n))
-		return (int)n;
-	for (unsigned i = 10; v.n == 1 && i < sizeof digit_chars - 1; i++)
-		if (v.p[0] == digit_chars[i] || (v.p[0] | 0x20) == (digit_chars[i] | 0x20))
-			return (int)i;
-	return -1;
-}
-
-static bool field_of(struct slice line, const char *name, struct slice *ret)
-{
-	struct slice head = slice_str(name);
-
-	if (!call_text_starts(line, head))
-		return false;
-	line = call_text_trimmed((struct slice){ line.p + head.n, line.n - head.n });
-	if (!line.n || (line.p[0] != '=' && line.p[0] != ':'))
-		return false;
-	*ret = call_text_trimmed((struct slice){ line.p + 1, line.n - 1 });
-	return true;
-}
-
-int call_digits_parse(struct slice body, unsigned *ret_ms)
-{
-	struct slice v;
-	uint64_t ms;
-	int event = -1;
-
-	*ret_ms = DEFAULT_MS;
-	while (body.n) {
-		struct slice line = call_text_trimmed(call_text_line(&body));
-
-		if (!line.n)
-			continue;
-		if (field_of(line, "Duration", &v))
-			*ret_ms = slice_u64(v, 60000, &ms) ? DEFAULT_MS : (unsigned)ms;
-		else if (event < 0)
-			event = digit_read(field_of(line, "Signal", &v) ? v : line);
-	}
-	return event;
 }
 
 static bool is_dtmf(const struct wire_sip *sip)
@@ -225,7 +174,7 @@ static int info_fill(struct call_digits *d, struct sipua_msg *msg)
 	char buf[64];
 	struct text t = text_on(buf, sizeof buf);
 
-	text_add(&t, "Signal=%c\r\nDuration=%u\r\n", digit_chars[d->queue[d->first].event], d->queue[d->first].ms);
+	text_add(&t, "Signal=%c\r\nDuration=%u\r\n", call_digit_char(d->queue[d->first].event), d->queue[d->first].ms);
 	d->first = (d->first + 1) % QUEUE;
 	d->n--;
 	return sipua_msg_body(msg, SLICE("application/dtmf-relay"), text_get(&t));
@@ -255,7 +204,7 @@ void call_digits_heard(struct call_leg *leg, unsigned event, unsigned ms)
 	struct call_leg *to = call_other(leg);
 	struct call_digits *d;
 
-	if (event >= sizeof digit_chars - 1)
+	if (!call_digit_char(event))
 		return;
 	tell(leg, event);
 	if (!call_telephone_by_info(to) || call_telephone_by_info(leg))

@@ -2,13 +2,15 @@
 """Stacks that we did not write call each other through Postern: SIPp, baresip, Kamailio in between. Audio is judged by what arrives."""
 import glob
 import os
+import re
+import sys
 import time
 
 from lib import certs
-from lib.base import check, equal, need, test, until
+from lib.base import Proc, check, equal, need, test, until
 from lib.daemon import Bed, Postern, document
-from lib.rtp import Rtp, frequency, tone
-from lib.sip import sdp_text
+from lib.rtp import Rtp, both_ways, frequency, tone
+from lib.sip import Sdp, sdp_text
 from lib.stacks import Baresip, TlsPipe, hears, kamailio, sipp, sipp_done, sox_frequency
 from lib.ua import Agent
 
@@ -97,11 +99,15 @@ def sipp_over_tls(t):
     equal(len(bed.d.cdrs('1004', 3)), 3, 'CDRs')
 
 
-def two_phones(t, number, transport='udp'):
-    """(daemon, phone a, phone b); phone b is called number and answers by itself"""
+def two_phones(t, number, transport='udp', secure=None):
+    """(daemon, phone a, phone b); phone b is called number and answers by itself. secure: side whose leg has SDES"""
     # baresip's own connections come from any loopback address
     near = {'sources': ['127.0.0.0/8']}
     doc = document(t, a=transport, b=transport, trunk_a=near, trunk_b=near)
+    if secure:
+        doc['media_profiles'] = [{'id': 'sdes', 'transport': 'sdes', 'suites': ['AES_CM_128_HMAC_SHA1_80']}]
+        next(k for k in doc['trunks'] if k['id'] == secure)['media'] = 'sdes'
+    phone = lambda side: {'srtp': True, 'account': ';mediaenc=srtp-mand'} if side == secure else {}
     d = Postern(t, doc)
     d.start()
     tls = {}
@@ -110,8 +116,8 @@ def two_phones(t, number, transport='udp'):
         tls = {'cert': c.path('party-both.pem'), 'ca': c.path('ca.pem')}
     # baresip's TLS listener is one above the plain one
     port = 5060 if transport != 'tls' else t.party['a'][1] - 1
-    a = Baresip(t, t.party['a'][0], port, 440, outbound='sip:%s:%d;transport=%s' % (*t.at['a'], transport), **tls)
-    b = Baresip(t, t.party['b'][0], port, 1000, user=number, answer=True, outbound='sip:%s:%d;transport=%s' % (*t.at['b'], transport), **tls)
+    a = Baresip(t, t.party['a'][0], port, 440, outbound='sip:%s:%d;transport=%s' % (*t.at['a'], transport), **tls, **phone('a'))
+    b = Baresip(t, t.party['b'][0], port, 1000, user=number, answer=True, outbound='sip:%s:%d;transport=%s' % (*t.at['b'], transport), **tls, **phone('b'))
     return d, a, b
 
 
@@ -303,3 +309,71 @@ def kamailio_and_baresip_killed_engine(t):
         equal(len(m.all('via')), 2, 'Via of a BYE through the proxy')
         equal(tx.final(5).status, 200, 'BYE')
     bed.d.no_calls()
+
+
+def sdes_call(t, number, secure):
+    d, a, b = two_phones(t, number, secure=secure)
+    phone_call(t, d, a, b, number)
+    legs = d.get('/calls/%s' % d.calls()[0]['id']).json['legs']
+    equal([leg['media'][0]['rx']['srtp'] for leg in legs], [secure == 'a', secure == 'b'], 'SRTP by leg')
+    equal([leg['media'][0]['rx']['dropped']['authentication'] for leg in legs], [0, 0], 'packets that did not verify')
+    a.command('hangup')
+    b.wait('CALL_CLOSED')
+    d.no_calls()
+
+
+@test()
+def baresip_sdes_caller(t):
+    """a real phone with SDES-SRTP calls a plain one: each hears the other's tone"""
+    sdes_call(t, '1021', 'a')
+
+
+@test()
+def baresip_sdes_callee(t):
+    """a real phone with SDES-SRTP is called by a plain one"""
+    sdes_call(t, '1022', 'b')
+
+
+@test(seconds=40)
+def rtpengine_beyond(t):
+    """rtpengine stands between the callee and Postern: SRTP of either maker's opens at the other's, plain RTP comes out, both ways"""
+    program = need('rtpengine', 'interworking with rtpengine')
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'bench'))
+    from rtpengine import Engine
+    ip = t.ip(40)
+    p = Proc(t, 'rtpengine', [program, '--config-file=' + t.path('rtpengine.conf', '[rtpengine]\n'), '--interface=' + ip, '--listen-ng=%s:2223' % ip, '--table=-1', '--foreground',
+                              '--log-stderr', '--log-level=4', '--port-min=12000', '--port-max=12100', '--num-threads=1', '--pidfile=%s/rtpengine.pid' % t.tmp])
+    t.defer(p.end)
+    bed = Bed(t, start=False, trunk_b={'media': 'sdes'})
+    bed.doc['media_profiles'] = [{'id': 'sdes', 'transport': 'sdes', 'suites': ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80']}]
+    bed.d.write()
+    bed.d.start()
+    ra, rb = Rtp(t, bed.a.ip), Rtp(t, bed.b.ip)
+    c = bed.a.call('1023', sdp=sdp_text(bed.a.ip, ra.port))
+    i = bed.b.await_call('1023')
+    ng = Engine(ip + ':2223')
+    ids = {'call-id': 'beyond', 'from-tag': 'a'}
+    common = {'ICE': 'remove', 'flags': ['trust-address'], 'rtcp-mux': ['demux'], 'DTLS': 'off', 'replace': ['origin', 'session-connection']}
+    inner = sdp_of(ng.command({'command': 'offer', 'sdp': i.rsdp.text, 'transport-protocol': 'RTP/AVP', **ids, **common}))
+    outer = sdp_of(ng.command({'command': 'answer', 'sdp': sdp_text(bed.b.ip, rb.port), 'to-tag': 'b', **ids, **common}))
+    check('RTP/SAVP' in outer and 'a=crypto' in outer, 'answer of rtpengine: %s', outer)
+    i.reply(200, sdp=outer)
+    c.wait(200)
+    i.expect('ACK')
+    inside = Sdp(inner)
+    ra.send(c.rsdp.dest(), 5)
+    rb.send(inside.dest(), 5)
+    ra.clear()
+    rb.clear()
+    both_ways(ra, c.rsdp.dest(), rb, inside.dest(), 20)
+    leg = bed.d.get('/calls/%s' % bed.d.calls()[0]['id']).json['legs'][1]['media'][0]
+    equal((leg['rx']['srtp'], leg['rx']['dropped']['authentication']), (True, 0), 'SRTP towards rtpengine')
+    tx = c.request('BYE')
+    i.answer_bye()
+    equal(tx.final().status, 200, 'BYE')
+
+
+def sdp_of(reply):
+    """The description in a reply of rtpengine: a bencoded string."""
+    m = re.search(r'3:sdp(\d+):', reply)
+    return reply[m.end():m.end() + int(m.group(1))]

@@ -65,7 +65,7 @@ def wav_frequency(path):
 class Baresip:
     """sip_listen at ip:port (TLS at port + 1), control at port + 4. Sends a tone of hz, records what it hears."""
 
-    def __init__(self, t, ip, port, hz, user='phone', account='', answer=False, outbound=None, cert=None, ca=None):
+    def __init__(self, t, ip, port, hz, user='phone', account='', answer=False, outbound=None, cert=None, ca=None, srtp=False):
         need('baresip', CLAIM % 'baresip')
         self.ip, self.port, self.hz, self.control = ip, port, hz, port + 4
         self.dir = os.path.join(t.tmp, 'baresip-%s-%d' % (ip, port))
@@ -79,7 +79,7 @@ class Baresip:
             lines.append('sip_certificate ' + cert)
         if ca:
             lines.append('sip_cafile ' + ca)
-        lines += ['module %s.so' % m for m in ('g711', 'ausine', 'sndfile', 'uuid')]
+        lines += ['module %s.so' % m for m in ('g711', 'ausine', 'sndfile', 'uuid', *(['srtp'] if srtp else []))]
         lines += ['module_tmp account.so'] + ['module_app %s.so' % m for m in ('menu', 'contact', 'ctrl_tcp')]
         via = ';outbound="%s"' % outbound if outbound else ''
         files = {'config': '\n'.join(lines) + '\n', 'contacts': '',
