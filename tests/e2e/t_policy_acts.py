@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Postern acts on what its policies edited (design.md section 9): capabilities, session timer, versions of descriptions, over an engine's death too."""
+import os
 import time
 
-from lib.base import check, equal, test, until
+from lib.base import E2E, Proc, check, equal, need, test, until
 from lib.daemon import Bed
 from lib.rtp import Rtp
 from lib.sip import sdp_text
@@ -255,3 +256,63 @@ def policy_sets(t):
     hang_up(c, i)
     c = bed.a.call('9700', sdp=sdp_text(bed.a.ip, 40000))
     c.wait(404)
+
+
+def load(t, bed, rate, seconds):
+    """SIPp to SIPp at a rate without media: (caller, callee), processes."""
+    need('sipp', 'hot reload under calls')
+    folder = os.path.join(os.path.dirname(E2E), 'bench', 'sipp')
+    out = []
+    for side in ('b', 'a'):
+        cwd = os.path.join(t.tmp, 'sipp-' + side)
+        os.makedirs(cwd)
+        argv = ['sipp', '-sf', os.path.join(folder, 'caller.xml' if side == 'a' else 'callee.xml'), '-i', t.party[side][0], '-p', str(t.party[side][1]), '-t', 'u1', '-nostdin', '-d', '300', '-s', '2000']
+        if side == 'a':
+            argv += ['-r', str(rate), '-rp', '1000', '-m', str(rate * seconds), '-timeout', '30s', '-timeout_error', '%s:%d' % t.at['a']]
+        out.append(Proc(t, 'sipp', argv, cwd=cwd))
+        time.sleep(0.4)
+    return out[1], out[0]
+
+
+@test(seconds=60)
+def policy_reload_under_load(t):
+    """200 calls a second while the policy is exchanged again and again: no call fails, and counts are neither lost nor doubled"""
+    text = 'policy mark on send request to b {\n set header["X-Mark"] "%d"\n when method == INVITE then count seen\n}\n'
+    bed = Bed(t, start=False, ports=1200, system={'policies': ['p'], 'max_calls': 1000})
+    bed.doc['policies'] = [{'id': 'p', 'file': 'p.policy'}]
+    bed.d.files['p.policy'] = text % 0
+    bed.d.write()
+    bed.d.start()
+    bed.a.close()
+    bed.b.close()
+    rate, seconds = 200, 5
+    p, q = load(t, bed, rate, seconds)
+    n, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        n += 1
+        r = bed.d.http('PUT', '/policies/p', (text % n).encode(), ctype='text/plain')
+        check(r.status == 200, 'PUT: %d %s', r.status, r.text)
+        r = bed.d.http('PUT', '/policies/p', b'policy mark on send request {\n set headr["X"] "1"\n}\n', ctype='text/plain')
+        equal(r.status, 422, 'a bad text')
+        time.sleep(0.2)
+    equal(p.wait(30), 0, 'SIPp: calls failed')
+    q.end()
+    check(n >= 5, 'only %d reloads', n)
+    bed.d.no_calls(10)
+    seen = [x['value'] for x in bed.d.get('/stats').json['postern_policy_count_total'] if x['counter'] == 'seen']
+    equal(seen, [rate * seconds], 'INVITEs that were counted')
+    check('"%d"' % n in bed.d.get('/policies/p').text, 'the last text')
+
+
+@test()
+def policy_hostile_expression(t):
+    """(a+)+$ on a hostile header is bounded by its match limit: answered fast, counted, and taken as false"""
+    bed = bed_with(t, 'policy evil on receive request {\n when header["X-Evil"] ~ "^(a+)+$" then reject 403\n when header["X-Evil"] ~ "(*NO_JIT)^(a|a?)+$" then reject 403\n}\n', 'a')
+    bed.d.start()
+    begin = time.monotonic()
+    for k in range(5):
+        c = bed.a.call('970%d' % k, sdp=sdp_text(bed.a.ip, 40000), headers=[('X-Evil', 'a' * 2000 + '!')])
+        bed.b.await_call('970%d' % k).reply(486)
+        c.wait(486)
+    check(time.monotonic() - begin < 3, '%.1f s for five calls', time.monotonic() - begin)
+    check(bed.d.counter('postern_regex_limit_total') >= 5, 'limits: %s', bed.d.counter('postern_regex_limit_total'))
