@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the field asks of failover and failback (field facts F1 and F3), and which trunk a request belongs to (design.md section 4), message by message."""
+import os
+import pwd
+import re
+import shlex
 import socket
 import struct
 import time
 
-from lib.base import SLOW, check, equal, test, until
+from lib.base import SLOW, Proc, Skip, check, equal, need, test, until
 from lib.daemon import Bed, context
 from lib.sip import sdp_text
 from lib.ua import Agent, Call
@@ -381,3 +385,88 @@ def probes_are_spread(t):
     t.note('%d probes, in quarters of a second: %s' % (seen, per))
     check(seen >= 2.5 * n, 'only %d probes of %d targets', seen, 3 * n)
     check(max(full) < 4 * sum(full) / len(full), 'a burst: %s', per)
+
+
+# ---- the zones of the corpora on a real server ----
+def records(text):
+    """Records of a zone file as the corpora write it: {(name, type): [fields]}, names relative to the origin."""
+    out = {}
+    for line in text.splitlines():
+        m = re.match(r'(\S+)\s+(?:\d+\s+)?IN\s+(NAPTR|SRV|A|AAAA)\s+(.*)', line)
+        if m:
+            out.setdefault((m.group(1).lower().rstrip('.'), m.group(2)), []).append(shlex.split(m.group(3)))
+    return out
+
+
+def expected(rr):
+    """RFC 3263 over those records, all NAPTR orders one after the other: [set of (transport, address, port)], a set for each priority."""
+    transports = {'sip+d2u': 'udp', 'sip+d2t': 'tcp', 'sips+d2t': 'tls'}
+
+    def hosts(name, transport, port):
+        return {(transport, f[0], port) for f in rr.get((name, 'A'), [])}
+
+    def srv(name, transport):
+        by = {}
+        for f in rr.get((name, 'SRV'), []):
+            by.setdefault(int(f[0]), set()).update(hosts(f[3].lower().rstrip('.'), transport, int(f[2])))
+        return [by[k] for k in sorted(by)]
+    out, used = [], False
+    for f in sorted(rr.get(('@', 'NAPTR'), []), key=lambda f: (int(f[0]), int(f[1]))):
+        t = transports.get(f[3].lower())
+        if t and not f[4] and f[2].lower() == 's':
+            used = True
+            out += srv(f[5].lower().rstrip('.'), t)
+    if not used:
+        for prefix, t in (('_sip._udp', 'udp'), ('_sip._tcp', 'tcp'), ('_sips._tcp', 'tls')):
+            out += srv(prefix, t)
+    if not used and not any(n.startswith('_sip') for n, kind in rr if kind == 'SRV'):
+        out = [hosts('@', 'udp', 5060)]
+    return [x for x in out if x]
+
+
+def knot(t, zones):
+    """Knot DNS with zones {name: text}."""
+    conf = ['server:', '  listen: %s@5353' % t.ip(9), '  rundir: ' + t.tmp, '  user: ' + pwd.getpwuid(os.getuid()).pw_name, 'database:', '  storage: ' + t.path('knot'), 'log:',
+            '  - target: stderr', '    any: warning', 'template:', '  - id: default', '    storage: ' + t.tmp, '    zonefile-sync: -1', '    journal-content: none', 'zone:']
+    for name, text in zones.items():
+        t.path(name + '.zone', text)
+        conf += ['  - domain: ' + name, '    file: %s.zone' % name]
+    p = Proc(t, 'knotd', [need('knotd', 'the zones of the corpora on a real server'), '-c', t.path('knot.conf', '\n'.join(conf) + '\n')])
+    time.sleep(0.5)
+    check(p.running(), 'knotd ended: %s', p.tail())
+    return p
+
+
+@test()
+def dns_zones_of_the_corpora(t):
+    """every zone of the corpora on Knot DNS: targets of its name in the order of RFC 3263, priority by priority"""
+    folder = os.path.join(os.environ.get('POSTERN_CORPORA') or '', 'dns')
+    if not os.path.isdir(folder):
+        raise Skip('zones of the corpora (POSTERN_CORPORA) on a real server')
+    need('knotd', 'the zones of the corpora on a real server')
+    zones, want = {}, {}
+    for k, name in enumerate(sorted(x for x in os.listdir(folder) if x.endswith('.zone'))):
+        with open(os.path.join(folder, name)) as f:
+            text = f.read()
+        origin = re.search(r'\$ORIGIN\s+(\S+)', text).group(1)
+        ours = 'z%d.test' % k
+        text = text.replace(origin.rstrip('.'), ours)
+        zones[ours] = text
+        rr = records(re.sub(r'(\S+)\.%s\.' % re.escape(ours), r'\1', text).replace(ours + '.', '@'))
+        want[ours] = (name, expected(rr))
+    knot(t, zones)
+    h = mixed(t)
+    h.doc['system']['dns'] = {'servers': ['%s:5353' % t.ip(9)], 'timeout': 1}
+    b = next(x for x in h.doc['trunks'] if x['id'] == 'b')
+    h.doc['trunks'] += [{**b, 'id': z.replace('.', '-'), 'targets': ['sip:' + z]} for z in zones]
+    h.d.write()
+    h.d.start()
+    for z, (name, sets) in want.items():
+        flat = sum(len(x) for x in sets)
+        until(lambda z=z: len(h.targets(z.replace('.', '-'))) == flat, 6, lambda z=z: '%d targets of %s: %s' % (flat, name, h.targets(z.replace('.', '-'))))
+        got = [(x['transport'], x['address'], x['port']) for x in h.targets(z.replace('.', '-'))]
+        for part in sets:
+            equal(set(got[:len(part)]), part, name)
+            got = got[len(part):]
+    t.note('%d zones, %d targets' % (len(want), sum(len(x) for _, s in want.values() for x in s)))
+    check(sum(bool(s) for _, s in want.values()) >= 15, 'hardly a zone has targets')
