@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "media/relay.h"
 #include "media/table.h"
@@ -89,6 +90,7 @@ static void want_op(unsigned slot, enum media_op op, uint32_t flags)
 	c.want.remote = c.want.remote_rtcp = p->addr;
 	base_addr_set_port(&c.want.remote_rtcp, (uint16_t)(base_addr_port(&p->addr) + 1));
 	c.want.flags = flags;
+	c.want.pts[0] = 1;
 	c.want.suite[0] = c.want.suite[1] = (uint8_t)p->suite;
 	media_cmd_print(&w, &c);
 	assert_false(w.bad);
@@ -382,12 +384,76 @@ static void mos(void **state)
 	assert_true(media_mos(100, 5000, 11, 19) <= 1.0);
 }
 
+/* ---- what attackers cost ---- */
+
+static int64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+enum kind { GOOD, STRANGER, STRANGER_SSRCS, FORGED, FORGED_SSRCS, OTHER_FORMAT, NOISE, KINDS };
+
+/* One packet of a kind, and how long the relay worked on it. A flood comes at 10,000/s, the stream at 50. */
+static int64_t costs_ns(enum kind kind, uint16_t k)
+{
+	static union base_addr stranger;
+	struct media_in in = { .slot = 0, .p = bed.packet, .from = bed.phone[0].addr };
+	int64_t start;
+	bool sent;
+
+	make(1, k);
+	if (kind == STRANGER_SSRCS || kind == FORGED_SSRCS)
+		memcpy(bed.packet + 9, &k, sizeof(k));
+	if (kind == OTHER_FORMAT)
+		bed.packet[1] = 77;
+	if (kind == NOISE)
+		bed.packet[0] = 0x11;
+	if (kind == STRANGER || kind == STRANGER_SSRCS) {
+		stranger = addr("203.0.113.7", 4000);
+		in.from = stranger;
+	}
+	if (kind == GOOD)
+		assert_int_equal(keys_srtp_protect(bed.phone[0].out, bed.packet, &bed.n), 0);
+	in.n = bed.n;
+	bed.now_us += kind == GOOD ? 20000 : 100;
+	media_relay_batch(&bed.relay, bed.now_us);
+	start = cpu_ns();
+	sent = media_relay_packet(&bed.relay, &in, &bed.out);
+	start = cpu_ns() - start;
+	assert_int_equal(sent, kind == GOOD);
+	return start;
+}
+
+/* Whatever is thrown at an SRTP stream costs less than a good packet of it, on average of a flood. */
+static void garbage_is_cheap(void **state)
+{
+	int64_t sum[KINDS] = { 0 };
+
+	(void)state;
+	phone_set(0, KEYS_AES_CM_128_SHA1_80, true);
+	phone_set(1, KEYS_AES_CM_128_SHA1_80, true);
+	want(0);
+	want(1);
+	for (uint16_t k = 1; k <= 3000; k++)
+		sum[GOOD] += costs_ns(GOOD, k);
+	for (int kind = GOOD + 1; kind < KINDS; kind++)
+		for (uint16_t k = 3001; k <= 6000; k++)
+			sum[kind] += costs_ns((enum kind)kind, k);
+	for (int kind = GOOD + 1; kind < KINDS; kind++)
+		if (sum[kind] >= sum[GOOD])
+			fail_msg("kind %d: %lld ns a packet, a good one %lld", kind, (long long)(sum[kind] / 3000), (long long)(sum[GOOD] / 3000));
+	assert_true(costs_ns(GOOD, 3001) > 0); /* and the stream goes on */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pairings, setup, teardown), cmocka_unit_test_setup_teardown(only_authentic, setup, teardown),
 		cmocka_unit_test_setup_teardown(rekey, setup, teardown), cmocka_unit_test_setup_teardown(restart, setup, teardown),
-		cmocka_unit_test_setup_teardown(keys_are_forgotten, setup, teardown), cmocka_unit_test(mos),
+		cmocka_unit_test_setup_teardown(keys_are_forgotten, setup, teardown), cmocka_unit_test(mos), cmocka_unit_test_setup_teardown(garbage_is_cheap, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
