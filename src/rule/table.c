@@ -223,6 +223,11 @@ void rule_table_compile(struct rule_parser *p, struct rule_table *t)
 }
 
 /* ---- lookup ---- */
+static inline unsigned char fold(char c, bool nocase)
+{
+	return nocase && c >= 'A' && c <= 'Z' ? (unsigned char)(c | 32) : (unsigned char)c;
+}
+
 bool rule_glob(struct slice pattern, struct slice s, bool nocase)
 {
 	size_t i = 0, k = 0, star = SIZE_MAX, from = 0;
@@ -231,8 +236,7 @@ bool rule_glob(struct slice pattern, struct slice s, bool nocase)
 		if (i < pattern.n && pattern.p[i] == '*') {
 			star = i++;
 			from = k;
-		} else if (i < pattern.n && (pattern.p[i] == '?' || slice_eq((struct slice){ pattern.p + i, 1 }, (struct slice){ s.p + k, 1 }) ||
-					     (nocase && slice_eq_nocase((struct slice){ pattern.p + i, 1 }, (struct slice){ s.p + k, 1 })))) {
+		} else if (i < pattern.n && (pattern.p[i] == '?' || fold(pattern.p[i], nocase) == fold(s.p[k], nocase))) {
 			i++;
 			k++;
 		} else if (star != SIZE_MAX) {

@@ -41,9 +41,13 @@ static msg_header_t *first_line(const sip_t *sip)
 
 static msg_header_t *find(const sip_t *sip, struct slice name, unsigned index)
 {
-	for (msg_header_t *h = first_line(sip); h; h = next_line(h->sh_succ))
-		if (slice_eq_nocase(name_of(h), name) && !index--)
+	for (msg_header_t *h = first_line(sip); h; h = next_line(h->sh_succ)) {
+		struct slice have = name_of(h);
+
+		/* nearly all differ in their length: that costs no call */
+		if (have.n == name.n && slice_eq_nocase(have, name) && !index--)
 			return h;
+	}
 	return NULL;
 }
 

@@ -42,12 +42,24 @@ static void on_request(void *arg, struct sipua_in *in)
 	r->merged = sipua_in_is_merged(in);
 	r->source = sipua_in_path(in)->source;
 	slice_copy(r->subjects, sizeof(r->subjects), sub);
+	if (r->policy && !sipua_in_police(in, r->policy))
+		return;
 	if (r->mode == RIG_ACCEPT && !r->srv)
 		assert_true(sipua_in_accept(in, &rig_srv_ops, r, &r->srv) == 0 || r->may_fail);
 	else if (r->mode == RIG_REPLY)
 		sipua_in_reply(in, r->reply, NULL, (const struct sipua_text[]){ { "Retry-After", SLICE("5") }, { 0 } });
 	else if (r->mode != RIG_IGNORE)
 		sipua_in_drop(in);
+}
+
+static void on_policed(void *arg, struct sipua_dialog *d, void *dialog_arg, unsigned what, const struct wire_sip *sip)
+{
+	struct rig *r = arg;
+
+	(void)d;
+	(void)dialog_arg;
+	(void)sip;
+	r->policed |= what;
 }
 
 static void on_sending(void *arg)
@@ -140,7 +152,7 @@ unsigned rig_listener(struct rig *r, enum sipua_transport t, const char *host, c
 int rig_start(struct rig *r, const struct sipua_caps *caps)
 {
 	static const struct sipua_caps usual = { .message_bytes = 65536, .connections = 1000, .handshake_s = 5, .idle_s = 300 };
-	static const struct sipua_handlers handlers = { .request = on_request, .stray_2xx = on_stray, .sending = on_sending };
+	static const struct sipua_handlers handlers = { .request = on_request, .stray_2xx = on_stray, .sending = on_sending, .policed = on_policed };
 	size_t bad = 99;
 
 	return sipua_new(r->loop, r->lst, r->n, "Rig/1", caps ? caps : &usual, &handlers, r, &bad, &r->ua);

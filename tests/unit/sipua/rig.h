@@ -44,6 +44,8 @@ struct rig {
 	union base_addr source;
 	struct sipua_dialog *establish; /* with each response above 100 that has a tag */
 	bool free_on_final;
+	struct sipua_policy *policy; /* what requests outside of a dialog pass; NULL: nothing */
+	unsigned policed;          /* what it told of its edits, SIPUA_POLICED_* */
 };
 
 /* peers */
