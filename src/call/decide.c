@@ -3,6 +3,8 @@
  * What becomes of a change: the profile of the leg that it came on, the shield of the other, the storm guard (design.md section 6).
  * Changes nothing but the memory of headers and decisions; consume.c and midcall.c act.
  */
+#include <stdio.h>
+
 #include "call/b2b.h"
 #include "postern/conf.h"
 
@@ -63,6 +65,18 @@ static bool storm(struct call_leg *leg)
 		leg->storm = 0;
 	}
 	return ++leg->storm > p->storm_requests && p->storm_requests;
+}
+
+/** Counted each, reported once in each window. */
+static void storm_tell(const struct call_leg *leg)
+{
+	char more[64];
+
+	base_count(COUNTER_MIDCALL_STORM);
+	if (leg->storm != profile(leg)->storm_requests + 1)
+		return;
+	snprintf(more, sizeof more, "\"requests\":%u", leg->storm);
+	call_event(leg, EVENT_STORM, more);
 }
 
 /** As the other leg was shown them, or is to be by a request of ours that waits. */
@@ -133,7 +147,7 @@ void call_decide(struct call_leg *leg, enum wire_method m, const struct wire_sdp
 	if (v->status)
 		return;
 	if (!(v->purposes & ~QUIET) && storm(leg)) {
-		base_count(COUNTER_MIDCALL_STORM);
+		storm_tell(leg);
 		v->reason = "storm";
 		v->relayed = 0;
 	}

@@ -180,6 +180,7 @@ static void own_failed(struct call_leg *leg, enum call_own what, bool update, in
 	if (what == CALL_OWN_SHOW) {
 		call_decision_note(leg, WIRE_INVITE, &v);
 		call_text_clear(&call_other(leg)->goal); /* both sessions stay as they are */
+		call_persist(leg->call);
 	}
 	if (what == CALL_OWN_REFRESH || status == 481 || (!sip && status == 408))
 		call_timer_failed(leg, status, sip);
