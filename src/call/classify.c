@@ -229,12 +229,16 @@ static bool is_image(const struct wire_sdp *s, unsigned i)
 	return i < s->nmedia && slice_eq_nocase(s->media[i].kind, SLICE("image"));
 }
 
-/** No address of the peer: a hold of the old kind, or none at all. */
+/** No address of the peer: a hold of the old kind, or none at all. A host name is one. */
 static bool no_address(const struct wire_sdp_media *m)
 {
+	static const char hold[] = ".invalid";
+	size_t n = sizeof hold - 1;
 	union base_addr a;
 
-	return !m->conn.n || base_addr_parse(m->conn, 1, &a) || base_addr_is_any(&a);
+	if (m->conn.n && base_addr_parse(m->conn, 1, &a))
+		return m->conn.n >= n && slice_eq_nocase((struct slice){ m->conn.p + m->conn.n - n, n }, slice_str(hold));
+	return !m->conn.n || base_addr_is_any(&a);
 }
 
 static bool preconditions_changed(const struct wire_sdp *was, const struct wire_sdp *now)
