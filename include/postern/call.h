@@ -54,7 +54,7 @@ struct call_record_leg {
 	struct slice goal;                 /* `view` as it is to become, where a request of ours is open or waits for that */
 	uint8_t offer_state, timer_flags;  /* offer_state: bit 0 sdp_in was an offer; 2, 3: Supported without, with `replaces`; from 4 on the requests of ours that are open or wait */
 	uint32_t dirs;                     /* two bits a stream: lower half as the peer wants, upper half as it was shown */
-	uint32_t goal_dirs;
+	uint32_t goal_dirs;                /* the same of `goal`, and as the peer was when the call was answered */
 	uint8_t timer_role; uint32_t timer_s; int64_t timer_deadline_ms;  /* session timer: 0 = none */
 	uint8_t no_timer; uint32_t stripped, stripped_in; struct slice our_allow; /* what policies did, as struct sipua_dialog_state */
 	struct slice sdp_sent;             /* what left in place of sdp_out, where that is another; else empty */

@@ -42,6 +42,7 @@ struct call_leg {
 	uint64_t o_id, o_version;      /* of our o= on this leg; version 0: none sent yet */
 	struct call_text view;         /* of what this peer wants: what the other leg was shown, before addresses (shown.c) */
 	uint8_t want_dir[CALL_STREAMS], shown_dir[CALL_STREAMS]; /* enum wire_dir of its streams: as it wants, as the other leg was shown */
+	uint8_t first_dir[CALL_STREAMS]; /* of its peer's description when the call was answered */
 	bool was_offer;                /* sdp_in was an offer */
 	uint32_t identity[2][CALL_IDENTITIES]; /* hash of each header of relay_if_changed: its last value, and the one that the other leg was shown; 0: none */
 	struct call_timer timer;

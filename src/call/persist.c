@@ -81,7 +81,7 @@ static void policy_print(const struct call_leg *l, struct call_record_leg *r)
 	for (i = 0; i < CALL_STREAMS; i++)
 		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
 	for (i = 0; i < CALL_STREAMS; i++)
-		r->goal_dirs |= (uint32_t)(l->goal_dir[i] & 3) << (2 * i);
+		r->goal_dirs |= (uint32_t)(l->goal_dir[i] & 3) << (2 * i) | (uint32_t)(l->first_dir[i] & 3) << (2 * i + 16);
 	r->timer_role = (uint8_t)l->timer.role;
 	r->timer_flags = (uint8_t)((l->timer.unaware ? TIMER_UNAWARE : 0) | (l->timer.through ? TIMER_THROUGH : 0));
 	r->timer_s = l->timer.s;
@@ -101,6 +101,7 @@ static int policy_restore(struct call_leg *l, const struct call_record_leg *r)
 		l->want_dir[i] = r->dirs >> (2 * i) & 3;
 		l->shown_dir[i] = r->dirs >> (2 * i + 16) & 3;
 		l->goal_dir[i] = r->goal_dirs >> (2 * i) & 3;
+		l->first_dir[i] = r->goal_dirs >> (2 * i + 16) & 3;
 	}
 	l->answered_once = true;
 	l->timer.role = r->timer_role <= CALL_TIMER_PEER ? (enum call_timer_role)r->timer_role : CALL_TIMER_NONE;

@@ -391,6 +391,16 @@ static uint32_t clock_of(const struct wire_sdp *s, int m)
 	return slice_u64((struct slice){ slash, n }, 384000, &hz) || !hz ? 8000 : (uint32_t)hz;
 }
 
+/** May the peer not fall silent there? A hold takes as long as it takes, whoever may send; a stream that goes one way from the beginning is none. */
+static bool watched(const struct call_leg *l, unsigned i, enum wire_dir dir, enum wire_dir other)
+{
+	const struct call_leg *o = call_other((struct call_leg *)(uintptr_t)l);
+
+	if (!(dir & WIRE_SENDONLY) || !(other & WIRE_RECVONLY))
+		return false;
+	return (dir == WIRE_SENDRECV && other == WIRE_SENDRECV) || (dir == (enum wire_dir)l->first_dir[i] && other == (enum wire_dir)o->first_dir[i]);
+}
+
 /** What this leg's slot of line i should do: `in` is what its peer said, `other` what the other peer said. */
 static void want_set(const struct call_leg *l, unsigned i, const struct wire_sdp *in, const struct wire_sdp *other, struct media_want *w)
 {
@@ -420,7 +430,7 @@ static void want_set(const struct call_leg *l, unsigned i, const struct wire_sdp
 	w->pts[1] |= pts[1];
 	call_renumber(l, in, other, i, w);
 	call_telephone_want(l, in, other, i, w);
-	if (dir & WIRE_SENDONLY && wire_sdp_direction(other, o) & WIRE_RECVONLY && l->media->inactivity) {
+	if (l->media->inactivity && watched(l, i, dir, wire_sdp_direction(other, o))) {
 		w->flags |= MEDIA_WATCH;
 		w->inactivity_s = (uint32_t)l->media->inactivity;
 	}

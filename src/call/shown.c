@@ -392,6 +392,8 @@ int call_shown_all(struct call_leg *leg)
 void call_shown_reset(struct call_leg *offerer, struct call_leg *answerer)
 {
 	parsed_of(&offerer->sdp_in, &doc_view);
+	call_shown_wants(&doc_view, offerer->first_dir);
+	call_shown_wants(parsed_of(&answerer->sdp_in, &doc_base), answerer->first_dir);
 	call_shown_wants(&doc_view, offerer->want_dir);
 	memset(answerer->want_dir, WIRE_SENDRECV, sizeof answerer->want_dir);
 	parsed_of(&answerer->sdp_in, &doc_base);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sentences of design.md section 6 beside its table: what crosses and what never does, streams that go and come, UPDATE in early dialogs, glare, storms."""
-import re
+import time
 
 from lib.base import check, equal, test, until
 from lib.daemon import Bed
@@ -352,16 +352,36 @@ def midrule_storm(t):
 
 @test()
 def midrule_long_hold(t):
-    """a hold is never timed out, consumed or relayed; after the resume audio flows"""
-    bed = own(t, eat={'reinvite': {'hold': 'consume'}}, pass_on={'reinvite': {}})
-    for k, name in enumerate(('eat', 'pass-on')):
+    """a hold is never timed out, by sendonly or inactive, consumed or relayed, though no packet comes for longer than `inactivity`; after the resume audio flows"""
+    bed = Bed(t, start=False, trunk_a={'media': 'quick'}, trunk_b={'media': 'quick'})
+    bed.doc['mid_call'] = [{'id': 'eat', 'reinvite': {'hold': 'consume'}}]
+    bed.doc['media_profiles'] = [{'id': 'quick', 'transport': 'rtp', 'inactivity': 2}]
+    bed.d.write()
+    bed.d.start()
+    calls = []
+    for name, direction, back in (('eat', 'sendonly', 'recvonly'), ('eat', 'inactive', 'inactive'), ('media-change', 'sendonly', 'recvonly'),
+                                  ('media-change', 'inactive', 'inactive')):
         profile(bed, name)
-        two = Two(bed, '711%d' % k, rtp=True)
+        two = Two(bed, '711%d' % len(calls), rtp=True)
+        both_ways(two.ra, two.c.rsdp.dest(), two.rb, two.i.rsdp.dest())
         if name == 'eat':
-            two.consumed(two.c, 'recvonly', direction='sendonly')
-            two.consumed(two.c)
+            two.consumed(two.c, back, direction=direction)
         else:
-            two.relayed(two.c, two.i, 'inactive', direction='inactive', answer={'direction': 'inactive'})
-            two.relayed(two.c, two.i, 'sendrecv')
+            two.relayed(two.c, two.i, direction, direction=direction, answer={'direction': back})
+        calls.append((two, name))
+    silent = [two for two, name in calls if name != 'eat']
+    end = time.monotonic() + 3.5
+    while time.monotonic() < end:
+        # who was not told of a hold goes on sending
+        for two, name in calls:
+            if name == 'eat':
+                two.rb.send(two.i.rsdp.dest())
+        time.sleep(0.3)
+    equal(len(bed.d.calls()), 4, 'calls after 3.5 s of hold')
+    for two in silent:
+        two.relayed(two.c, two.i, 'sendrecv')
+    for two, name in calls:
+        if name == 'eat':
+            two.consumed(two.c)
         both_ways(two.ra, two.c.rsdp.dest(), two.rb, two.i.rsdp.dest())
         two.end()
