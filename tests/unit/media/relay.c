@@ -364,6 +364,155 @@ static void two_workers(void **state)
 	assert_false(rtp(0, &bed.a, 0, 1, 3));
 }
 
+/* ---- digits ---- */
+
+static void want_digits(uint32_t flags, uint32_t serial, uint8_t event, uint16_t ms)
+{
+	struct media_slot_want w = { .gen = bed.gen, .open = 1, .since_us = bed.now_us };
+
+	w.want = (struct media_want){ .peer = { 1, bed.gen }, .flags = MEDIA_RX | MEDIA_TX | flags, .remote = bed.a, .pts = { 1, 1ull << (101 - 64) }, .events = 1u << 5,
+		.digit = { .serial = serial, .ms = ms, .event = event }, .digit_pt = 96, .digit_hz = 8000 };
+	media_slot_put(&bed.slots[0], &w);
+	media_relay_batch(&bed.relay, bed.now_us);
+	media_relay_touch(&bed.relay, 0);
+}
+
+static unsigned seq_of(const uint8_t *p) { return (unsigned)p[2] << 8 | p[3]; }
+
+static uint32_t word_at(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+
+/* The packet of an event that is due now: its sequence and duration; 0: none is. */
+static unsigned due(unsigned *ret_duration, bool *ret_end)
+{
+	struct media_out out[4];
+
+	media_relay_batch(&bed.relay, bed.now_us);
+	if (media_digits_due(&bed.relay, out, 4) != 1)
+		return 0;
+	assert_true(out[0].n == 16 && out[0].slot == 1 && (out[0].p[1] & 127) == 96 && out[0].p[12] == 5);
+	*ret_duration = (unsigned)out[0].p[14] << 8 | out[0].p[15];
+	*ret_end = out[0].p[13] >> 7;
+	return seq_of(out[0].p);
+}
+
+/* An event within a stream: one sequence, and reports as each side knows it; also after a restart. */
+static void digits_sent(void **state)
+{
+	static const struct { unsigned duration; bool end; } v[] = { { 160, false }, { 320, false }, { 480, true }, { 480, true }, { 480, true } };
+	unsigned duration;
+	bool end;
+
+	(void)state;
+	for (uint16_t seq = 10; seq < 13; seq++)
+		assert_true(rtp(0, &bed.a, 0, 1, seq));
+	want_digits(0, 9, 5, 60);
+	for (size_t i = 0; i < ARRAY_LEN(v); i++, bed.now_us += 20 * MS) {
+		assert_int_equal(due(&duration, &end), 13 + i);
+		assert_true(duration == v[i].duration && end == v[i].end);
+		assert_int_equal(due(&duration, &end), 0);
+		if (i < 2)
+			assert_false(rtp(0, &bed.a, 0, 1, (uint16_t)(13 + i)));
+	}
+	assert_int_equal(media_digits_wait_ms(&bed.relay, bed.now_us), -1);
+	media_relay_touch(&bed.relay, 0);
+	assert_int_equal(due(&duration, &end), 0); /* the same want plays it once */
+	assert_true(rtp(0, &bed.a, 0, 1, 15));
+	assert_int_equal(seq_of(bed.out.p), 18);
+	assert_true(rtp(0, &bed.a, 0, 2, 500)); /* another stream is left alone */
+	assert_int_equal(seq_of(bed.out.p), 500);
+	assert_true(rtp(0, &bed.a, 0, 1, 16));
+	/* a sender report counts what was sent on, a receiver report what its sender knows */
+	memset(bed.packet, 0, sizeof(bed.packet));
+	memcpy(bed.packet, (uint8_t[]){ 0x80, 200, 0, 6, 0, 0, 0, 1 }, 8);
+	bed.packet[23] = 100;
+	bed.a = addr("192.0.2.1", 4001);
+	assert_true(give(0, true, &bed.a, 28));
+	assert_int_equal(word_at(bed.out.p + 20), 103);
+	memset(bed.packet, 0, sizeof(bed.packet));
+	memcpy(bed.packet, (uint8_t[]){ 0x81, 201, 0, 7, 0, 0, 0, 9, 0, 0, 0, 1 }, 12);
+	bed.packet[17] = 1;
+	bed.packet[19] = 19;
+	bed.b = addr("198.51.100.1", 6001);
+	assert_true(give(1, true, &bed.b, 32));
+	assert_int_equal(word_at(bed.out.p + 16), 0x10000 + 16);
+	media_relay_fini(&bed.relay);
+	bed_relay(1);
+	bed.a = addr("192.0.2.1", 4000);
+	assert_true(rtp(0, &bed.a, 0, 1, 17));
+	assert_int_equal(seq_of(bed.out.p), 20);
+	media_relay_fini(&bed.relay);
+}
+
+static bool event(uint16_t seq, uint32_t ts, uint8_t code, bool end, uint16_t duration, bool marker)
+{
+	memset(bed.packet, 0, sizeof(bed.packet));
+	memcpy(bed.packet, (uint8_t[]){ 0x80, (uint8_t)(101 | (marker ? 0x80 : 0)), (uint8_t)(seq >> 8), (uint8_t)seq, (uint8_t)(ts >> 24), (uint8_t)(ts >> 16),
+		(uint8_t)(ts >> 8), (uint8_t)ts, 0, 0, 0, 1, code, (uint8_t)(end ? 0x8a : 10), (uint8_t)(duration >> 8), (uint8_t)duration }, 16);
+	return give(0, false, &bed.a, 16);
+}
+
+static void told(unsigned n, unsigned code, unsigned ms)
+{
+	assert_int_equal(bed.relay.nheard, n);
+	if (n) {
+		assert_int_equal(bed.relay.heard[n - 1].event, code);
+		assert_int_equal(bed.relay.heard[n - 1].ms, ms);
+	}
+	bed.relay.nheard = 0;
+	bed.now_us += 100 * MS;
+}
+
+/* An event is told once: at its end, at the next one, or when nothing more comes. */
+static void digits_heard(void **state)
+{
+	struct media_out out[2];
+
+	(void)state;
+	want_digits(0, 0, 0, 0);
+	assert_true(event(1, 1000, 5, false, 160, true)); /* relayed too */
+	told(0, 0, 0);
+	event(2, 1000, 5, true, 800, false);
+	told(1, 5, 100);
+	event(3, 1000, 5, true, 800, false);
+	event(2, 1000, 5, true, 800, false);
+	told(0, 0, 0);
+	/* its end was lost: the next one tells of it */
+	event(4, 3000, 11, false, 400, true);
+	event(5, 5000, 11, true, 480, true);
+	assert_int_equal(bed.relay.nheard, 1);
+	told(1, 11, 50);
+	/* nothing more came */
+	event(6, 9000, 7, false, 160, true);
+	told(0, 0, 0);
+	bed.now_us += 200 * MS;
+	media_relay_batch(&bed.relay, bed.now_us);
+	assert_int_equal(media_digits_due(&bed.relay, out, 2), 0);
+	told(1, 7, 20);
+	/* a long one in two segments is one */
+	event(7, 20000, 1, false, 0xffff, true);
+	event(8, 20000 + 0xffff, 1, true, 800, false);
+	told(1, 1, (0xffff + 800) / 8);
+	/* of an event that is over; too short; no digit; another source's clock */
+	event(9, 19000, 1, true, 800, true);
+	told(0, 0, 0);
+	event(10, 200000, 36, true, 800, true);
+	told(0, 0, 0);
+	bed.packet[1] = 101;
+	assert_true(give(0, false, &bed.a, 14));
+	told(0, 0, 0);
+	/* at most one in 40 ms: a flood fills nothing */
+	for (uint16_t k = 0; k < 40; k++)
+		event((uint16_t)(20 + k), 300000 + 100u * k, 3, true, 80, true);
+	assert_true(bed.relay.nheard <= 1);
+	bed.relay.nheard = 0;
+	/* the other leg has none */
+	bed.now_us += 1000 * MS;
+	want_digits(MEDIA_EVENTS_END, 0, 0, 0);
+	assert_false(event(100, 500000, 2, true, 800, true));
+	told(1, 2, 100);
+	media_relay_fini(&bed.relay);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -372,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rates, setup, teardown), cmocka_unit_test_setup_teardown(rtcp_passes, setup, teardown),
 		cmocka_unit_test_setup_teardown(rtcp_muxed, setup, teardown), cmocka_unit_test_setup_teardown(raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(restart, setup, teardown), cmocka_unit_test_setup_teardown(two_workers, setup, teardown),
+		cmocka_unit_test_setup_teardown(digits_sent, setup, teardown), cmocka_unit_test_setup_teardown(digits_heard, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
