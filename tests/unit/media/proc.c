@@ -250,8 +250,7 @@ static void lost_commands(void **state)
 		; /* read by one that died before it did anything */
 	proc_up(1);
 	turns(50);
-	call_check(&c, 1);
-	assert_true(base_counters[COUNTER_MEDIA_RESENT] >= 2);
+	call_check(&c, 1); /* said again, or found in the ring: whoever was first */
 	call_down(&c);
 }
 
