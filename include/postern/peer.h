@@ -15,6 +15,7 @@ struct loop;
 struct loop_shm;
 struct sipua;
 struct keys_tls;
+struct sipua_policy;
 
 /* ---- options (tables in peer/schema*.c); strings live as long as the document ---- */
 struct peer_list { const void *v; size_t n; };                 /* = struct conf_list */
@@ -164,6 +165,9 @@ struct peer_plane_params {
 	/** TLS profile of that id, borrowed; may be NULL. */
 	struct keys_tls *(*tls)(void *arg, const char *id);
 	void *tls_arg;
+	/** What messages of a trunk pass, by its id, borrowed: probes pass it too. May be NULL. */
+	struct sipua_policy *(*policy)(void *arg, const char *trunk);
+	void *policy_arg;
 };
 /** States found in the memory are kept, by trunk id and the target's uri, address, port and transport. */
 int peer_plane_new(const struct peer_plane_params *p, struct peer_plane **ret);

@@ -320,7 +320,8 @@ int call_engine_new(const struct call_engine_params *p, struct call_engine **ret
 	e->cps_at = e->quiet_since = base_mono_now();
 	e->cps_tokens = (double)peer_system(p->peers)->max_cps;
 	err = peer_plane_new(&(struct peer_plane_params){ .works = &peer_works, .loop = p->loop, .live = p->live, .live_bytes = p->live_bytes, .peers = p->peers,
-		.tls = p->tls, .tls_arg = p->tls_arg }, &e->plane);
+		.tls = p->tls, .tls_arg = p->tls_arg,
+		.policy = p->policy, .policy_arg = p->policy_arg }, &e->plane);
 	if (!err)
 		err = call_store_open(p->store_mem, p->store_bytes, &torn, &e->store);
 	if (!err && p->secrets_mem)

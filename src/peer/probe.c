@@ -143,6 +143,8 @@ static int probe_send(struct plane_target *g)
 	snprintf(angle, sizeof angle, "<%s>", tbuf);
 	peer_target_dest(p, g->trunk->pub, &g->pub, name, &dest);
 	err = sipua_dialog_new_uac(p->ua, text_get(&from), slice_str(angle), &dest, NULL, NULL, &g->dialog);
+	if (!err && p->p.policy && g->trunk->pub->conf->id)
+		sipua_dialog_police(g->dialog, p->p.policy(p->p.policy_arg, g->trunk->pub->conf->id), NULL);
 	if (!err)
 		err = sipua_msg_request(g->dialog, method_of(g), tbuf, 70, &msg);
 	if (err)

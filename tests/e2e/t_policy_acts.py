@@ -10,6 +10,7 @@ from lib.sip import sdp_text
 from t_call import establish
 from t_policy import bed_with, hang_up
 from t_timers import TIMER, up
+from t_trunks import answer
 
 
 def timers(bed, number):
@@ -316,3 +317,18 @@ def policy_hostile_expression(t):
         c.wait(486)
     check(time.monotonic() - begin < 3, '%.1f s for five calls', time.monotonic() - begin)
     check(bed.d.counter('postern_regex_limit_total') >= 5, 'limits: %s', bed.d.counter('postern_regex_limit_total'))
+
+
+@test()
+def policy_on_probes(t):
+    """probes pass the trunk's policies: their Contact is the name that a peer insists on, and what answers mean can be changed"""
+    bed = Bed(t, start=False, trunk_b={'policies': ['p'], 'probe': {'enabled': True, 'interval': 1, 'timeout': 1, 'down_after': 1, 'up_after': 1}})
+    bed.doc['policies'] = [{'id': 'p', 'file': 'p.policy'}]
+    bed.d.files['p.policy'] = ('policy p on send request {\n when method == OPTIONS and dialog != initial then set contact.host "sbc.example.com"\n}\n'
+                               'policy q on receive response {\n when method == OPTIONS and status == 403 then set status 503\n}\n')
+    bed.d.write()
+    bed.d.start()
+    m = bed.b.take(lambda x: x.method == 'OPTIONS', 5, 'a probe')
+    check('sbc.example.com' in m.get('Contact'), 'Contact: %s', m.get('Contact'))
+    answer(bed.b, m, 403)
+    until(lambda: bed.d.get('/trunks/b').json['targets'][0]['state'] == 'down', 4, 'the target down: 403 is 503 here')
