@@ -182,6 +182,15 @@ int call_exchange_busy(const struct call_leg *leg)
 	return busy_beside(leg);
 }
 
+int call_exchange_busy_invite(const struct call_leg *leg)
+{
+	const struct call_exchange *x = leg->call->x;
+
+	if (x && x->initial && leg->call->state < CALL_UP)
+		return x->from == leg ? 500 : 491;
+	return call_exchange_busy(leg);
+}
+
 /** What goes with a status of its own. */
 static void refuse_extra(const struct call_exchange *x, struct sipua_msg *msg, int status, const struct wire_sip *resp)
 {

@@ -123,6 +123,8 @@ void call_replace_end(struct call_engine *e);
 /* exchange.c */
 /** Does an exchange keep this leg from another offer? 0; 491 ours is pending; 500 its own is; 1: only from one of ours, an ACK or answer is due. */
 int call_exchange_busy(const struct call_leg *leg);
+/** The same for a re-INVITE: while the INVITE that makes the dialog is open no other may be (RFC 3261 sections 14.1 and 14.2). */
+int call_exchange_busy_invite(const struct call_leg *leg);
 /** Is an INVITE of the other leg's peer answered, and nothing but its ACK due? */
 bool call_exchange_acks(const struct call_leg *leg);
 struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);

@@ -249,6 +249,8 @@ static void front_request(struct call_engine *e, struct sipua_in *in, const stru
 		answer_options(in, trunk);
 	else if (is_apart(m))
 		front_apart(e, in, trunk);
+	else if (m == WIRE_BYE || m == WIRE_PRACK || m == WIRE_UPDATE)
+		refuse(in, 481, NULL, COUNTER_REJECT_DIALOG); /* nothing outside of a dialog: RFC 3261 15.1.2, RFC 3262 3, RFC 3311 */
 	else
 		refuse_method(in, trunk);
 }

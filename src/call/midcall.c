@@ -146,7 +146,7 @@ void call_mid_session(struct call_leg *leg, struct sipua_srv *srv, enum wire_met
 	if (m == WIRE_INVITE || sdp) {
 		if (waits(leg, srv))
 			return;
-		busy = leg->later ? 500 : call_exchange_busy(leg);
+		busy = leg->later ? 500 : m == WIRE_INVITE ? call_exchange_busy_invite(leg) : call_exchange_busy(leg);
 	}
 	if (busy >= 400) {
 		base_count(COUNTER_MIDCALL_GLARE);
