@@ -146,12 +146,12 @@ class Lab:
         self.systems.append(s)
         return s
 
-    def sipp(self, side, rate, calls, hold_ms, remote=None):
+    def sipp(self, side, rate, calls, hold_ms, remote=None, flow=''):
         self.seq += 1
         folder = os.path.join(self.t.tmp, 'sipp%d-%s' % (self.seq, side))
         os.makedirs(folder)
         ip = self.t.ip(11 if side == 'caller' else 12)
-        argv = ['sipp', '-sf', os.path.join(BENCH, 'sipp', side + '.xml'), '-i', ip, '-p', '5060', '-t', 'u1', '-nostdin', '-timer_resol', '1', '-buff_size', '8388608',
+        argv = ['sipp', '-sf', os.path.join(BENCH, 'sipp', side + flow + '.xml'), '-i', ip, '-p', '5060', '-t', 'u1', '-nostdin', '-timer_resol', '1', '-buff_size', '8388608',
                 '-trace_stat', '-stf', 'stat.csv', '-fd', '3600', '-d', str(hold_ms), '-s', '2000']
         if side == 'caller':
             argv += ['-r', str(rate), '-rp', '1000', '-m', str(calls), '-l', str(int(rate * (hold_ms / 1000 + 1)) * 2 + 100), '-timeout', '%ds' % (calls / rate + hold_ms / 1000 + 30)]
@@ -161,8 +161,8 @@ class Lab:
         p.folder = folder
         return p
 
-    def callee(self):
-        p = self.sipp('callee', 0, 0, 0)
+    def callee(self, flow=''):
+        p = self.sipp('callee', 0, 0, 0, flow=flow)
         time.sleep(0.4)
         check(p.running(), 'the callee does not start: %s', p.tail())
         return p
@@ -178,13 +178,13 @@ class Lab:
         except (OSError, IndexError):
             return {}
 
-    def load(self, system, rate, seconds):
-        """Calls at a rate: dict with cpu_us, calls, failed, repeats, and whether the generator kept its rate. They are held for 1 s, shorter where ports end."""
+    def load(self, system, rate, seconds, flow=''):
+        """Calls at a rate (flow: another scenario of both parties): dict with cpu_us, calls, failed, repeats, and whether the generator kept its rate. They are held for 1 s, shorter where ports end."""
         hold_ms = min(1000, int(self.o.max_calls * 850 / rate))
         calls = int(rate * seconds)
-        q = self.callee()
+        q = self.callee(flow)
         before, start = cpu_ns(system.pids()), time.monotonic()
-        p = self.sipp('caller', rate, calls, hold_ms, system.entry)
+        p = self.sipp('caller', rate, calls, hold_ms, system.entry, flow)
         try:
             p.p.wait(calls / rate + hold_ms / 1000 + 60)
         except subprocess.TimeoutExpired:
