@@ -136,6 +136,7 @@ static void seat_fill(struct call_leg *leg, const struct peer_trunk *trunk, stru
 {
 	const struct sipua_path *path = sipua_srv_path(srv);
 	struct call *c = leg->call;
+	struct wire_uri uri;
 
 	memset(leg, 0, sizeof *leg);
 	leg->call = c;
@@ -144,8 +145,10 @@ static void seat_fill(struct call_leg *leg, const struct peer_trunk *trunk, stru
 	leg->listener = path->listener;
 	leg->transport = (uint8_t)path->transport;
 	leg->source = path->source;
+	wire_sip_ruri(sipua_srv_sip(srv), &uri);
+	leg->sips = slice_eq_nocase(uri.scheme, SLICE("sips"));
 	call_leg_allow(leg, sipua_srv_sip(srv));
-	call_identity_changed(leg, sipua_srv_sip(srv));
+	call_identity_take(leg, sipua_srv_sip(srv), true);
 }
 
 /** The newcomer sits there now; what was is kept. 0 or a status: then all is as it was. */
@@ -160,6 +163,8 @@ static int seat_take(struct call_exchange *x, const struct peer_trunk *trunk)
 	loop_timer_stop(&leg->todo_timer);
 	loop_timer_stop(&leg->bye_timer);
 	loop_timer_stop(&leg->timer.t);
+	loop_timer_stop(&leg->later_timer);
+	call_digits_free(leg);
 	*r = (struct call_replace){ .x = x, .leg = leg, .was = *leg };
 	c->replace = r;
 	if (r->was.dialog)
