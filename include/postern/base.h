@@ -191,9 +191,11 @@ enum base_counter {
 struct base_counter_row { const char *name, *labels, *help; }; /* labels: `reason="x"` or "" */
 const struct base_counter_row *base_counter_row(enum base_counter id);
 /** Count into this block from now on (NULL: a static block of the process). Adds what was counted before. */
-void base_counters_bind(uint64_t *block);
+void base_counters_bind(uint64_t *block); /* of COUNTER_CELLS */
 extern uint64_t *base_counters;
 static inline void base_count_n(enum base_counter id, uint64_t n) { __atomic_fetch_add(&base_counters[id], n, __ATOMIC_RELAXED); }
+/** Of rows that are no totals: how it is now. */
+static inline void base_gauge(enum base_counter id, uint64_t v) { __atomic_store_n(&base_counters[id], v, __ATOMIC_RELAXED); }
 static inline void base_count(enum base_counter id) { base_count_n(id, 1); }
 
 /* ---- events: rows in events.def ---- */
@@ -205,6 +207,22 @@ enum base_event {
 };
 struct base_event_row { const char *class_name, *type, *text; };
 const struct base_event_row *base_event_row(enum base_event id);
+
+/* ---- histograms of times: rows in counters.def, behind the counters in the same blocks ---- */
+#define HISTOGRAM_BOUNDS 15
+#define HISTOGRAM_CELLS  (HISTOGRAM_BOUNDS + 2)  /* one between two bounds, one above the last, the sum */
+enum base_histogram {
+#define HISTOGRAM(id, name, help, ...) HISTOGRAM_##id,
+#define COUNTER(...)
+#include "postern/counters.def"
+#undef COUNTER
+	HISTOGRAM_COUNT
+};
+enum { COUNTER_CELLS = COUNTER_COUNT + HISTOGRAM_COUNT * HISTOGRAM_CELLS };
+struct base_histogram_row { const char *name, *help; uint32_t bound_ms[HISTOGRAM_BOUNDS]; }; /* 0: no more bounds */
+const struct base_histogram_row *base_histogram_row(enum base_histogram id);
+/** Two additions. */
+void base_observe_ms(enum base_histogram id, int64_t ms);
 
 /* ---- ring: records of any length from one producer to one consumer, in memory that both map ---- */
 struct base_ring;
@@ -224,6 +242,8 @@ bool base_ring_peek(const struct base_ring *r, uint64_t *pos, struct slice *ret)
 bool base_ring_ready(const struct base_ring *r);
 /** Overwrite the bytes of a record that was peeked at, before it is consumed: for those that hold secrets. Thread: the consumer. */
 void base_ring_wipe(struct base_ring *r, struct slice rec);
+/** Bytes that are not consumed yet. */
+uint64_t base_ring_used(const struct base_ring *r);
 /** All before pos is consumed. */
 void base_ring_consume(struct base_ring *r, uint64_t pos);
 

@@ -120,7 +120,7 @@ int loop_blob_map(int fd, struct slice *ret);
 
 /* regions of the memory blocks; one name space for all blocks */
 enum loop_region {
-	REGION_COUNTERS = 1,  /* uint64_t[COUNTER_COUNT], in `calls`, `streams` and `admin` */
+	REGION_COUNTERS = 1,  /* uint64_t[COUNTER_CELLS], in `calls`, `streams` and `admin` */
 	REGION_CALLS = 2,     /* call/: records */
 	REGION_TARGETS = 3,   /* peer/: states of trunks and targets */
 	REGION_SLOTS = 4,     /* media/: slots */

@@ -61,6 +61,9 @@ static void tick(void *arg)
 {
 	struct admin *a = arg;
 
+	if (a->p.records)
+		base_gauge(COUNTER_CDR_WAIT, base_ring_used(a->p.records));
+	base_gauge(COUNTER_API_WRITES_WAIT, a->change.nqueue);
 	admin_records_drain(a);
 	events_drain(a);
 	loop_timer_start(a->p.loop, &a->drain, DRAIN_MS, tick, a);

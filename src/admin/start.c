@@ -79,7 +79,7 @@ int admin_start(const struct admin_params *p, struct admin **ret)
 	/* a client that goes away in the middle of an answer is an error of write(), not a signal */
 	signal(SIGPIPE, SIG_IGN);
 	counters = p->admin_mem ? loop_shm_region(p->admin_mem, REGION_COUNTERS, &bytes) : NULL;
-	if (counters && bytes >= COUNTER_COUNT * sizeof *counters)
+	if (counters && bytes >= COUNTER_CELLS * sizeof *counters)
 		base_counters_bind(counters);
 	err = begin(a);
 	if (err) {

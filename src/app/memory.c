@@ -79,7 +79,7 @@ static int make_map(const struct app_sockets *s, struct app_memory *m)
 int app_memory_make(unsigned max_calls, unsigned trunks, size_t trace_bytes, const struct app_sockets *sockets, struct app_memory *ret)
 {
 	const uint32_t slots = app_ports_room(sockets->nmap);
-	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_COUNT * sizeof(uint64_t) };
+	const struct loop_shm_spec counters = { REGION_COUNTERS, COUNTER_CELLS * sizeof(uint64_t) };
 	const struct { const char *name; size_t n; struct loop_shm_spec spec[REGIONS]; } row[] = {
 		[APP_FD_CALLS] = { "calls", trace_bytes ? 5 : 4, { counters, { REGION_CALLS, call_store_bytes(max_calls) },
 			{ REGION_TARGETS, peer_live_bytes(trunks > TRUNKS_LEAST / 2 ? 2 * trunks : TRUNKS_LEAST) }, { REGION_POLICIES, rule_board_bytes() },

@@ -10,7 +10,7 @@ static const struct base_counter_row rows[COUNTER_COUNT] = {
 #undef COUNTER
 };
 
-static uint64_t own[COUNTER_COUNT];
+static uint64_t own[COUNTER_CELLS];
 uint64_t *base_counters = own;
 
 const struct base_counter_row *base_counter_row(enum base_counter id)
@@ -24,7 +24,7 @@ void base_counters_bind(uint64_t *block)
 	if (!block)
 		return;
 	/* what was counted before the state memory was there */
-	for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+	for (unsigned i = 0; i < COUNTER_CELLS; i++) {
 		uint64_t n = __atomic_exchange_n(&own[i], 0, __ATOMIC_RELAXED);
 
 		if (n)

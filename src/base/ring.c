@@ -163,6 +163,13 @@ int base_ring_put(struct base_ring *r, const void *rec, size_t n)
 	return 0;
 }
 
+uint64_t base_ring_used(const struct base_ring *r)
+{
+	uint64_t n = load(&r->mem->head) - load(&r->mem->tail);
+
+	return n <= r->size ? n : r->size;
+}
+
 uint64_t base_ring_pos(const struct base_ring *r)
 {
 	return load(&r->mem->tail);

@@ -143,8 +143,10 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 		return; /* a 1xx without a tag makes no dialog, and is shown all the same */
 	if (!early_sdp(x, resp, offer, &sdp))
 		return;
-	if (!c->ringing_ms)
+	if (!c->ringing_ms) {
 		c->ringing_ms = base_wall_ms();
+		base_observe_ms(HISTOGRAM_POST_DIAL, c->ringing_ms - c->start_ms);
+	}
 	if (c->state == CALL_SETUP || sdp.n) {
 		c->state = CALL_EARLY;
 		call_persist(c);
@@ -171,6 +173,9 @@ static void call_is_up(struct call *c)
 	c->state = CALL_UP;
 	c->status = 200;
 	c->answer_ms = base_wall_ms();
+	if (!c->ringing_ms)
+		base_observe_ms(HISTOGRAM_POST_DIAL, c->answer_ms - c->start_ms);
+	base_observe_ms(HISTOGRAM_ANSWER, c->answer_ms - c->start_ms);
 	base_count(COUNTER_CALLS_ANSWERED);
 }
 

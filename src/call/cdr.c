@@ -134,6 +134,8 @@ void call_cdr(struct call *c)
 	if (c->cdr_done)
 		return;
 	c->cdr_done = true;
+	if (c->answer_ms)
+		base_observe_ms(HISTOGRAM_DURATION, c->end_ms - c->answer_ms);
 	text_add(&t, "{\"id\":\"%s\"", c->id);
 	field(&t, "call_id_a", call_id_of(&c->leg[0]));
 	field(&t, "call_id_b", call_id_of(&c->leg[1]));

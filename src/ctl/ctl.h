@@ -30,12 +30,16 @@ struct ctl_census { uint64_t state[8], streams, slots; };
 void ctl_census(const struct ctl_maps *m, struct ctl_census *ret);
 
 /* one walk over every family and sample feeds each output */
-enum ctl_type { CTL_COUNTER, CTL_GAUGE };
+enum ctl_type { CTL_COUNTER, CTL_GAUGE, CTL_HISTOGRAM };
 struct ctl_sink {
 	void (*family)(struct ctl_sink *s, const char *name, enum ctl_type type, const char *help);
 	/** labels: `a="b",c="d"`, escaped as Prometheus wants, or "". */
 	void (*sample)(struct ctl_sink *s, const char *name, const char *labels, double value);
 };
 void ctl_samples(const struct ctl_maps *m, struct ctl_sink *sink);
+/** histograms.c: those of base, as samples. */
+void ctl_histograms(const struct ctl_maps *m, struct ctl_sink *sink);
+/** A cell of the blocks that processes count into: the sum of all of them. */
+uint64_t ctl_cell(const struct ctl_maps *m, size_t i);
 
 #endif

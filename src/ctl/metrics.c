@@ -17,7 +17,7 @@ static void metrics_family(struct ctl_sink *s, const char *name, enum ctl_type t
 {
 	struct metrics *m = container_of(s, struct metrics, sink);
 
-	fprintf(m->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type == CTL_COUNTER ? "counter" : "gauge");
+	fprintf(m->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type == CTL_COUNTER ? "counter" : type == CTL_HISTOGRAM ? "histogram" : "gauge");
 }
 
 static void metrics_sample(struct ctl_sink *s, const char *name, const char *labels, double v)
@@ -25,7 +25,7 @@ static void metrics_sample(struct ctl_sink *s, const char *name, const char *lab
 	struct metrics *m = container_of(s, struct metrics, sink);
 
 	fprintf(m->out, *labels ? "%s{%s} " : "%s%s ", name, labels);
-	fprintf(m->out, v == (double)(int64_t)v ? "%.0f\n" : "%.3f\n", v);
+	fprintf(m->out, v == (double)(int64_t)v ? "%.0f\n" : "%.6f\n", v);
 }
 
 char *ctl_render_metrics(const struct ctl_maps *maps)

@@ -137,6 +137,27 @@ static void rule_hits(const struct scene *s, const struct family *f) { each_row(
 static void rule_last(const struct scene *s, const struct family *f) { each_row(s, f, false, true); }
 static void rule_counters(const struct scene *s, const struct family *f) { each_row(s, f, true, false); }
 
+/** How many targets are in each state. */
+static void targets_by_state(const struct scene *s, const struct family *f)
+{
+	unsigned n[PEER_RESTING + 1] = { 0 };
+	char buf[64];
+
+	for (uint32_t i = 0; i < s->ntrunks; i++) {
+		const struct peer_live_trunk *tr = &s->live->trunk[i];
+
+		for (uint32_t k = 0; k < tr->ntargets && k < PEER_TARGETS; k++)
+			if (tr->target[k].state < ARRAY_LEN(n))
+				n[tr->target[k].state]++;
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(n); i++) {
+		struct text t = text_on(buf, sizeof buf);
+
+		label_add(&t, "state", slice_str(peer_state_name((enum peer_state)i)));
+		emit(s, f, buf, n[i]);
+	}
+}
+
 /* ---- processes: what /proc tells; a process that is gone is left out ---- */
 static bool proc_read(int pid, const char *file, char *buf, size_t size)
 {
@@ -222,6 +243,7 @@ static const struct family families[] = {
 	{ "postern_media_streams", CTL_GAUGE, "Media port pairs held by calls now", streams_held },
 	{ "postern_trunk_calls", CTL_GAUGE, "Calls of a trunk now", trunk_calls },
 	{ "postern_target_up", CTL_GAUGE, "1 where the target takes calls", target_up },
+	{ "postern_targets", CTL_GAUGE, "Targets by state", targets_by_state },
 	{ "postern_policy_rule_hits_total", CTL_COUNTER, "Messages that a rule fired on", rule_hits },
 	{ "postern_policy_rule_last_hit_seconds", CTL_GAUGE, "When it last did, seconds since the epoch", rule_last },
 	{ "postern_policy_count_total", CTL_COUNTER, "What rules count by name", rule_counters },
@@ -232,7 +254,7 @@ static const struct family families[] = {
 };
 
 /* ---- counters: the same table in each role's block; a row's value is their sum ---- */
-static double counter_sum(const struct ctl_maps *m, enum base_counter id)
+uint64_t ctl_cell(const struct ctl_maps *m, size_t n)
 {
 	const struct loop_shm *const maps[] = { m->calls, m->streams, m->admin };
 	uint64_t sum = 0;
@@ -241,10 +263,10 @@ static double counter_sum(const struct ctl_maps *m, enum base_counter id)
 		size_t bytes = 0;
 		const uint64_t *block = ctl_region(maps[i], REGION_COUNTERS, &bytes);
 
-		if (block && bytes >= (id + 1) * sizeof *block)
-			sum += __atomic_load_n(&block[id], __ATOMIC_RELAXED);
+		if (block && bytes >= (n + 1) * sizeof *block)
+			sum += __atomic_load_n(&block[n], __ATOMIC_RELAXED);
 	}
-	return (double)sum;
+	return sum;
 }
 
 static bool is_first_of_name(enum base_counter id)
@@ -262,6 +284,16 @@ static bool is_total(const char *name)
 	return n > 6 && !strcmp(name + n - 6, "_total");
 }
 
+/** What counts microseconds is told in seconds, the unit that its name says. */
+static double told(const struct ctl_maps *m, enum base_counter id)
+{
+	const char *name = base_counter_row(id)->name;
+	size_t n = strlen(name);
+	double v = (double)ctl_cell(m, id);
+
+	return n > 14 && !strcmp(name + n - 14, "_seconds_total") ? v / 1e6 : v;
+}
+
 /** All rows of one name follow its family line, wherever they stand in the table: the text format wants them together. */
 static void counters(const struct ctl_maps *m, struct ctl_sink *sink)
 {
@@ -273,7 +305,7 @@ static void counters(const struct ctl_maps *m, struct ctl_sink *sink)
 		sink->family(sink, row->name, is_total(row->name) ? CTL_COUNTER : CTL_GAUGE, row->help);
 		for (enum base_counter k = i; k < COUNTER_COUNT; k++)
 			if (!strcmp(base_counter_row(k)->name, row->name))
-				sink->sample(sink, row->name, base_counter_row(k)->labels, counter_sum(m, k));
+				sink->sample(sink, row->name, base_counter_row(k)->labels, told(m, k));
 	}
 }
 
@@ -290,4 +322,5 @@ void ctl_samples(const struct ctl_maps *m, struct ctl_sink *sink)
 		families[i].collect(&s, &families[i]);
 	}
 	counters(m, sink);
+	ctl_histograms(m, sink);
 }

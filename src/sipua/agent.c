@@ -115,6 +115,10 @@ static void watch(void *arg)
 {
 	struct sipua *ua = arg;
 
+	base_gauge(COUNTER_SIP_SRV_OPEN, ua->figures.srv);
+	base_gauge(COUNTER_SIP_CLI_OPEN, ua->figures.cli);
+	base_gauge(COUNTER_SIP_DIALOGS_OPEN, ua->figures.dialogs);
+	base_gauge(COUNTER_SIP_CONNS_OPEN, ua->figures.connections);
 	sipua_conn_watch(ua);
 	sipua_answered_tick(ua);
 	sipua_listeners_tick(ua);

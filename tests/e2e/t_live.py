@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be seen of a call: its messages as they were on the wire, and why it went as it went."""
 import json
-
+import os
 import re
 import subprocess
 import tempfile
 import time
 
-from lib.base import check, equal, need, test, until
+from lib.base import ROOT, SLOW, check, equal, need, test, until
 from lib.daemon import Bed
 from lib.sip import sdp_text
 from lib.srtp import Srtp
@@ -228,3 +228,61 @@ def messages_survive_the_engine(t):
     equal(j['items'][:len(before)], before, 'what was there before')
     equal(sorted(kind(m) for m in j['items'][len(before):]), ['200', '200', 'INFO', 'INFO'], 'what came after')
     equal(j['overwritten'], False, 'overwritten')
+
+
+MONITORING = os.path.join(ROOT, 'examples', 'monitoring')
+
+
+def sip_responses(bed):
+    return {(r['direction'], r['class']): r['value'] for r in bed.d.get('/stats').json['postern_sip_responses_total']}
+
+
+@test()
+def metrics_for_prometheus(t):
+    """set-up times as histograms, responses by class, target states, queues; promtool takes them; /stats has the same rows; they outlive an engine"""
+    bed = Bed(t)
+    before = sip_responses(bed)
+    c, i, cid = one_call(t, bed, '9601')
+    time.sleep(1.1)
+    tx = c.request('BYE')
+    i.answer_bye()
+    tx.final()
+    bed.d.cdrs('9601')
+    more = {k: n - before[k] for k, n in sip_responses(bed).items() if n != before[k]}
+    equal(more, {('in', '1xx'): 1, ('in', '2xx'): 3, ('out', '1xx'): 2, ('out', '2xx'): 3}, 'responses by direction and class')
+    old = bed.d.kill('engine')
+    bed.d.restarted('engine', old)
+    text = bed.d.get('/metrics').text
+    q = subprocess.run([need('promtool', 'the metrics are what Prometheus wants'), 'check', 'metrics'], input=text, capture_output=True, text=True, timeout=10)
+    equal((q.returncode, q.stderr), (0, ''), 'promtool check metrics')
+    rows = dict(re.findall(r'(?m)^([a-z_]+(?:\{[^}]*\})?) (\S+)$', text))
+    for name in ('post_dial_delay', 'setup', 'duration'):
+        name = 'postern_call_%s_seconds' % name
+        check('# TYPE %s histogram' % name in text, 'type of %s', name)
+        buckets = [float(v) for v in re.findall(r'(?m)^%s_bucket\{le="[^"]+"\} (\S+)$' % name, text)]
+        equal((buckets[-1], rows[name + '_count']), (1.0, '1'), 'calls in ' + name)
+        check(buckets == sorted(buckets), 'buckets of %s: %s', name, buckets)
+    check(1.0 < float(rows['postern_call_duration_seconds_sum']) < 5 * SLOW, 'sum of the duration: %s', rows['postern_call_duration_seconds_sum'])
+    check(float(rows['postern_call_post_dial_delay_seconds_bucket{le="1"}']) == 1, 'the call rang within a second')
+    equal(rows['postern_targets{state="up"}'], '2', 'targets that are up')
+    stats = bed.d.get('/stats').json
+    names = set(re.findall(r'(?m)^([a-z_]+)[ {]', text))
+    equal(names - set(stats), set(), 'rows that /stats lacks')
+
+
+@test()
+def monitoring_examples(t):
+    """the dashboard and the alert rules: promtool takes the rules, and each metric that they name is one of ours"""
+    promtool = need('promtool', 'the alert rules are sound')
+    q = subprocess.run([promtool, 'check', 'rules', os.path.join(MONITORING, 'alerts.yml')], capture_output=True, text=True, timeout=10)
+    equal(q.returncode, 0, 'promtool check rules: %s' % (q.stdout + q.stderr))
+    bed = Bed(t)
+    have = set(re.findall(r'(?m)^# TYPE (\S+)', bed.d.get('/metrics').text))
+    with open(os.path.join(MONITORING, 'grafana-dashboard.json')) as f:
+        panels = json.load(f)['panels']
+    exprs = [x['expr'] for p in panels for x in p['targets']]
+    with open(os.path.join(MONITORING, 'alerts.yml')) as f:
+        exprs += re.findall(r'expr: (.*)', f.read())
+    named = {re.sub(r'_bucket$', '', n) for e in exprs for n in re.findall(r'postern_[a-z_]+', e)}
+    check(len(named) > 20, 'metrics that are named: %s', named)
+    equal(named - have, set(), 'metrics that do not exist')

@@ -19,6 +19,8 @@ static void count(const msg_t *msg, const sip_t *sip)
 	base_count(COUNTER_SIP_RX);
 	if (!sip)
 		return;
+	if (sip->sip_status && sip->sip_status->st_status >= 100 && sip->sip_status->st_status < 700)
+		base_count((enum base_counter)(COUNTER_SIP_RSP_IN_1XX + sip->sip_status->st_status / 100 - 1));
 	if (sip->sip_flags & MSG_FLG_TOOLARGE)
 		base_count(COUNTER_SIP_TOO_LARGE);
 	else if (msg_has_error(msg) || sip->sip_error)

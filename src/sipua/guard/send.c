@@ -64,10 +64,12 @@ static void enter(tport_t *self, const tp_name_t *tpn, struct sipua_sent *sent)
 		sipua_now.sent = sent;
 }
 
-static void leave(const struct sipua_guard_now *outer, tport_t *by, msg_t *msg)
+static void leave(const struct sipua_guard_now *outer, tport_t *by, msg_t *msg, const sip_t *sip)
 {
 	if (by) {
 		base_count(COUNTER_SIP_TX);
+		if (sip && sip->sip_status && sip->sip_status->st_status >= 100 && sip->sip_status->st_status < 700)
+			base_count((enum base_counter)(COUNTER_SIP_RSP_OUT_1XX + sip->sip_status->st_status / 100 - 1));
 		sipua_trace_sent(by, msg, sipua_now.sent);
 	}
 	sipua_now.sent = outer->sent;
@@ -94,7 +96,7 @@ tport_t *tport_tsend(tport_t *self, msg_t *msg, const tp_name_t *tpn, tag_type_t
 	if (!r && may_go_anew(self, tpn, sip))
 		r = send_anew(self, msg, tpn, sip);
 	ta_end(ta);
-	leave(&outer, r, msg);
+	leave(&outer, r, msg, sip);
 	if (r || !self || !sip || !sip->sip_status)
 		return r;
 	base_count(COUNTER_SIP_RESPONSE_UNSENT);

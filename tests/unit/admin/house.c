@@ -109,8 +109,8 @@ static void live_fill(struct peer_live *live)
 void house_open(struct house *h)
 {
 	const size_t call_bytes = call_store_bytes(1500), live_bytes = peer_live_bytes(4);
-	const struct loop_shm_spec calls[] = { { REGION_COUNTERS, COUNTER_COUNT * 8 }, { REGION_CALLS, call_bytes }, { REGION_TARGETS, live_bytes } };
-	const struct loop_shm_spec admin[] = { { REGION_COUNTERS, COUNTER_COUNT * 8 } };
+	const struct loop_shm_spec calls[] = { { REGION_COUNTERS, COUNTER_CELLS * 8 }, { REGION_CALLS, call_bytes }, { REGION_TARGETS, live_bytes } };
+	const struct loop_shm_spec admin[] = { { REGION_COUNTERS, COUNTER_CELLS * 8 } };
 	const struct loop_shm_spec ring[] = { { REGION_RING, 1 << 20 } };
 	struct admin_params p = { .health = on_health, .arg = h };
 	char hash[65];

@@ -384,7 +384,7 @@ static void addresses(void **state)
 
 static void counters_move(void **state)
 {
-	static uint64_t block[COUNTER_COUNT];
+	static uint64_t block[COUNTER_CELLS];
 
 	base_count(COUNTER_IPC_BAD);
 	base_count_n(COUNTER_IPC_BAD, 2);
