@@ -96,7 +96,7 @@ void admin_reply_header(struct admin_request *rq, const char *name, const char *
 void admin_problem_errors(struct admin_request *rq, unsigned status, const char *detail, json_t *errors, json_t *more);
 
 /* ---- queries ---- */
-extern const struct conf_row admin_query_list[], admin_query_calls[], admin_query_write[], admin_query_diff[], admin_query_messages[];
+extern const struct conf_row admin_query_list[], admin_query_calls[], admin_query_write[], admin_query_diff[], admin_query_messages[], admin_query_cdrs[];
 /** A value of the query; NULL where the key is not there. */
 const char *admin_query(const struct admin_request *rq, const char *key);
 /** Keys unknown, twice or without a value: answered 400, false. */

@@ -21,6 +21,16 @@ const struct conf_row admin_query_calls[] = {
 	{ 0 }
 };
 
+const struct conf_row admin_query_cdrs[] = {
+	LIST_KEYS,
+	{ .key = "since", .type = CONF_STRING, .unit = "RFC 3339", .doc = "Calls that ended at or after this time" },
+	{ .key = "until", .type = CONF_STRING, .unit = "RFC 3339", .doc = "Calls that ended before this time" },
+	{ .key = "number", .type = CONF_STRING, .doc = "Calls whose caller or callee holds this" },
+	{ .key = "trunk", .type = CONF_STRING, .doc = "Calls from or to this trunk" },
+	{ .key = "status", .type = CONF_INT, .min = 1, .max = 699, .doc = "Calls with this final status" },
+	{ 0 }
+};
+
 const struct conf_row admin_query_write[] = {
 	{ .key = "dry_run", .type = CONF_BOOL, .doc = "Check everything, change nothing" },
 	{ .key = "confirm_within", .type = CONF_INT, .min = 1, .max = 86400, .unit = "s", .doc = "Go back by itself unless POST /config/confirm comes within this time" },

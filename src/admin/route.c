@@ -44,7 +44,7 @@ static const struct admin_route routes[] = {
 	{ "/calls/{id}/decisions", "GET", ADMIN_VIEWER, admin_get_decisions, NULL, 0, "Why it went as it went: trunk, route, targets tried, policies, mid-call requests" },
 	{ "/calls/{id}/messages", "GET", ADMIN_VIEWER, admin_get_messages, admin_query_messages, 0, "Its SIP messages that the ring still holds, of both legs, in order" },
 	{ "/calls/{id}", "DELETE", ADMIN_OPERATOR, admin_delete_call, NULL, 0, "End a call on both sides" },
-	{ "/cdrs", "GET", ADMIN_VIEWER, admin_get_cdrs, admin_query_list, 0, "Records of ended calls, newest first" },
+	{ "/cdrs", "GET", ADMIN_VIEWER, admin_get_cdrs, admin_query_cdrs, 0, "Records of ended calls, newest first; with a filter a page may hold less than asked for while `next` goes on" },
 	{ "/cdrs/{id}", "GET", ADMIN_VIEWER, admin_get_cdr, NULL, 0, "The record of an ended call" },
 	{ "/cdrs/{id}/decisions", "GET", ADMIN_VIEWER, admin_get_cdr_decisions, NULL, 0, "Why it went as it went" },
 	{ "/cdrs/{id}/messages", "GET", ADMIN_VIEWER, admin_get_cdr_messages, admin_query_messages, 0, "Its SIP messages that the ring still holds" },

@@ -106,6 +106,16 @@ static void show_audit(json_t *v)
 	app_cli_table(cols, ARRAY_LEN(cols), v);
 }
 
+static void show_decisions(json_t *v)
+{
+	static const struct app_cli_column cols[] = {
+		{ "TIME", "time" }, { "KIND", "kind" }, { "LEG", "leg" }, { "TRUNK", "trunk" }, { "ROUTE", "route" }, { "TARGET", "uri" }, { "OUTCOME", "outcome" }, { ">STATUS", "status" },
+		{ "POLICY", "policy" }, { ">LINE", "line" }, { "ACTION", "action" }, { "REASON", "reason" }
+	};
+
+	app_cli_table(cols, ARRAY_LEN(cols), json_object_get(v, "items"));
+}
+
 static void show_stats(json_t *v)
 {
 	const char *name, *key;
@@ -128,7 +138,7 @@ static void show_stats(json_t *v)
 /* %s of a path: the command's arguments, escaped */
 struct verb {
 	const char *method, *path, *done;     /* done: what to say where the answer is empty */
-	void (*show)(json_t *v);
+	void (*show)(json_t *v);              /* NULL: as it comes */
 	bool list;
 	long limit;                           /* of a list where --limit is not given, 0: all */
 };
@@ -138,6 +148,10 @@ static const struct verb verbs[APP_CLI_ACTIONS] = {
 	[APP_CLI_CALL_LIST]   = { "GET", "/calls", NULL, show_calls, true, 0 },
 	[APP_CLI_CALL_SHOW]   = { "GET", "/calls/%s", NULL, show_object, false, 0 },
 	[APP_CLI_CALL_END]    = { "DELETE", "/calls/%s", "the call ends", show_object, false, 0 },
+	[APP_CLI_CALL_MESSAGES] = { "GET", "/calls/%s/messages", NULL, NULL, false, 0 },
+	[APP_CLI_CALL_DECISIONS] = { "GET", "/calls/%s/decisions", NULL, show_decisions, false, 0 },
+	[APP_CLI_CDR_MESSAGES] = { "GET", "/cdrs/%s/messages", NULL, NULL, false, 0 },
+	[APP_CLI_CDR_DECISIONS] = { "GET", "/cdrs/%s/decisions", NULL, show_decisions, false, 0 },
 	[APP_CLI_CDR_LIST]    = { "GET", "/cdrs", NULL, show_cdrs, true, 100 },
 	[APP_CLI_CDR_SHOW]    = { "GET", "/cdrs/%s", NULL, show_object, false, 0 },
 	[APP_CLI_TRUNK_LIST]  = { "GET", "/trunks", NULL, show_trunks, true, 0 },
@@ -192,6 +206,23 @@ static int ask(struct cli *c, const char *method, const char *path, long *ret_st
 	return app_cli_request(c->api, method, path, ret_status, ret) ? APP_CLI_UNREACHED : APP_CLI_OK;
 }
 
+static void show_raw(const struct cli *c)
+{
+	struct slice s = app_cli_answer(c->api);
+
+	fwrite(s.p, 1, s.n, stdout);
+}
+
+/** Messages of a call: people want the ladder. */
+static void format_default(struct cli *c, const struct verb *v)
+{
+	if (v->show || c->cmd.nkeys)
+		return;
+	c->cmd.key[0] = "format";
+	c->cmd.value[0] = c->json ? "json" : "text";
+	c->cmd.nkeys = 1;
+}
+
 static int run_one(struct cli *c, const struct verb *v, const char *path)
 {
 	bool status_only = c->cmd.action == APP_CLI_STATUS;
@@ -203,6 +234,8 @@ static int run_one(struct cli *c, const struct verb *v, const char *path)
 		return rc;
 	if (status >= 400 && !(status_only && json_object_get(answer, "status") && json_is_string(json_object_get(answer, "status"))))
 		rc = app_cli_refused(status, answer);
+	else if (!v->show)
+		show_raw(c);
 	else if (c->json)
 		app_cli_json(answer ? answer : json_null());
 	else if (answer)
@@ -306,6 +339,7 @@ static int run(struct cli *c, const struct app_cli_where *w)
 		rc = app_cli_write(&c->cmd, c->api, c->json);
 	} else if (c->cmd.action == APP_CLI_ROUTE_PREVIEW) {
 		rc = run_preview(c, v);
+	format_default(c, v);
 	} else if (path_print(c, v, path, sizeof path)) {
 		fputs("posternctl: an argument is too long\n", stderr);
 		rc = APP_CLI_USAGE;

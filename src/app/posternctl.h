@@ -13,7 +13,8 @@ enum app_cli_exit { APP_CLI_OK = 0, APP_CLI_USAGE = 1, APP_CLI_UNREACHED = 2, AP
 
 /* ---- the command line: a table of tokens (posternctl_parse.c) ---- */
 enum app_cli_action {
-	APP_CLI_NONE, APP_CLI_STATUS, APP_CLI_CALL_LIST, APP_CLI_CALL_SHOW, APP_CLI_CALL_END, APP_CLI_CDR_LIST, APP_CLI_CDR_SHOW,
+	APP_CLI_NONE, APP_CLI_STATUS, APP_CLI_CALL_LIST, APP_CLI_CALL_SHOW, APP_CLI_CALL_END, APP_CLI_CALL_MESSAGES, APP_CLI_CALL_DECISIONS,
+	APP_CLI_CDR_LIST, APP_CLI_CDR_SHOW, APP_CLI_CDR_MESSAGES, APP_CLI_CDR_DECISIONS,
 	APP_CLI_TRUNK_LIST, APP_CLI_TRUNK_SHOW, APP_CLI_TRUNK_PROBE, APP_CLI_TRUNK_DRAIN, APP_CLI_TRUNK_UNDRAIN, APP_CLI_ROUTE_PREVIEW, APP_CLI_CONFIG_SHOW,
 	APP_CLI_CONFIG_HISTORY, APP_CLI_CONFIG_APPLY, APP_CLI_CONFIG_SET, APP_CLI_CONFIG_REMOVE, APP_CLI_CONFIG_DIFF, APP_CLI_CONFIG_ROLLBACK, APP_CLI_CONFIG_CONFIRM,
 	APP_CLI_TOKEN_LIST, APP_CLI_TOKEN_ADD, APP_CLI_TOKEN_REMOVE, APP_CLI_CERTIFICATE_LIST, APP_CLI_CERTIFICATE_SHOW, APP_CLI_CERTIFICATE_SET,
@@ -49,6 +50,9 @@ char *app_cli_escape(struct app_cli_api *api, const char *text);
 void app_cli_body(struct app_cli_api *api, const char *body, const char *type, const char *comment);
 /** One request. ERR_GONE (told on stderr) where the daemon is not reached; else its status, and its JSON or NULL as a new reference. */
 int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json);
+
+/** Body of the last answer as it came; good until the next request. */
+struct slice app_cli_answer(const struct app_cli_api *api);
 
 /* ---- commands that write (posternctl_write.c) ---- */
 bool app_cli_is_write(const struct app_cli_command *cmd);

@@ -204,6 +204,11 @@ void app_cli_body(struct app_cli_api *api, const char *body, const char *type, c
 	curl_easy_setopt(api->curl, CURLOPT_HTTPHEADER, api->headers);
 }
 
+struct slice app_cli_answer(const struct app_cli_api *api)
+{
+	return (struct slice){ api->body, api->nbody };
+}
+
 int app_cli_request(struct app_cli_api *api, const char *method, const char *path, long *ret_status, json_t **ret_json)
 {
 	char url[2048], why[CURL_ERROR_SIZE] = "";

@@ -30,16 +30,31 @@ static const struct token t_call_list[] = {
 	{ OPTION, "--limit", NULL, APP_CLI_NONE, "so many at most; all where it is not given" },
 	{ 0 }
 };
+static const struct token t_format[] = { STOP, { OPTION, "--format", NULL, APP_CLI_NONE, "text (where it is not given), json or pcap" }, { 0 } };
+static const struct token t_messages[] = { { ARG, "ID", t_format, APP_CLI_NONE, NULL }, { 0 } };
 static const struct token t_call[] = {
 	{ WORD, "list", t_call_list, APP_CLI_CALL_LIST, "live calls" },
 	{ WORD, "show", t_id, APP_CLI_CALL_SHOW, "a live call: legs, SDP, timers, media" },
 	{ WORD, "end", t_id, APP_CLI_CALL_END, "end a call on both sides" },
+	{ WORD, "messages", t_messages, APP_CLI_CALL_MESSAGES, "its SIP messages as a ladder, and each in full" },
+	{ WORD, "decisions", t_id, APP_CLI_CALL_DECISIONS, "why it went as it went" },
 	{ 0 }
 };
-static const struct token t_cdr_list[] = { STOP, { OPTION, "--limit", NULL, APP_CLI_NONE, "so many at most; 100 where it is not given" }, { 0 } };
+static const struct token t_cdr_list[] = {
+	STOP,
+	{ OPTION, "--since", NULL, APP_CLI_NONE, "calls that ended at or after this time (RFC 3339)" },
+	{ OPTION, "--until", NULL, APP_CLI_NONE, "calls that ended before it" },
+	{ OPTION, "--number", NULL, APP_CLI_NONE, "calls whose caller or callee holds this" },
+	{ OPTION, "--trunk", NULL, APP_CLI_NONE, "calls from or to this trunk" },
+	{ OPTION, "--status", NULL, APP_CLI_NONE, "calls with this final status" },
+	{ OPTION, "--limit", NULL, APP_CLI_NONE, "so many at most; 100 where it is not given" },
+	{ 0 }
+};
 static const struct token t_cdr[] = {
 	{ WORD, "list", t_cdr_list, APP_CLI_CDR_LIST, "records of ended calls, newest first" },
 	{ WORD, "show", t_id, APP_CLI_CDR_SHOW, "the record of an ended call" },
+	{ WORD, "messages", t_messages, APP_CLI_CDR_MESSAGES, "its SIP messages that are still kept" },
+	{ WORD, "decisions", t_id, APP_CLI_CDR_DECISIONS, "why it went as it went" },
 	{ 0 }
 };
 static const struct token t_trunk[] = {

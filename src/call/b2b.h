@@ -264,5 +264,7 @@ void call_finish(struct call *c, const char *cause, const char *by, int status);
 
 /* cdr.c */
 void call_cdr(struct call *c);
+/** Of a call that cannot be taken up. */
+void call_cdr_of_record(struct call_engine *e, const struct call_record *r);
 
 #endif

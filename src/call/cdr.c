@@ -126,6 +126,14 @@ static void add_decisions(struct text *t, const struct call *c)
 	text_add(t, "]");
 }
 
+static void put(struct call_engine *e, const struct text *t, const char *id)
+{
+	if (!e->p.records || (!t->cut && !base_ring_put(e->p.records, t->p, t->n)))
+		return;
+	base_count(COUNTER_CDR_LOST);
+	base_log_limited(BASE_ERROR, 1, "call", "CDR lost: the ring to admin is full call=%s", id);
+}
+
 void call_cdr(struct call *c)
 {
 	static char buf[CDR_MAX];
@@ -158,10 +166,26 @@ void call_cdr(struct call *c)
 	call_quality_end(c, &t);
 	add_decisions(&t, c);
 	text_add(&t, "}");
-	if (!t.cut && c->eng->p.records && !base_ring_put(c->eng->p.records, buf, t.n))
-		return;
-	if (c->eng->p.records) {
-		base_count(COUNTER_CDR_LOST);
-		base_log_limited(BASE_ERROR, 1, "call", "CDR lost: the ring to admin is full call=%s", c->id);
-	}
+	put(c->eng, &t, c->id);
+}
+
+void call_cdr_of_record(struct call_engine *e, const struct call_record *r)
+{
+	static char buf[CDR_MAX];
+	struct text t = text_on(buf, sizeof buf);
+
+	text_add(&t, "{\"id\":\"%s\"", r->id);
+	field(&t, "call_id_a", r->leg[0].call_id);
+	field(&t, "call_id_b", r->leg[1].call_id);
+	field(&t, "from", r->from);
+	field(&t, "to", r->to);
+	field(&t, "trunk_in", r->leg[0].trunk);
+	field(&t, "trunk_out", r->leg[1].trunk);
+	field(&t, "route", r->route);
+	time_field(&t, "start", r->start_ms);
+	time_field(&t, "ringing", r->ringing_ms);
+	time_field(&t, "answer", r->answer_ms);
+	time_field(&t, "end", base_wall_ms());
+	text_add(&t, ",\"status\":%d,\"cause\":\"engine-restart\",\"ended_by\":\"postern\",\"tags\":[],\"targets\":[],\"quality\":[],\"decisions\":[]}", r->answer_ms ? 200 : 503);
+	put(e, &t, r->id);
 }

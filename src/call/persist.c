@@ -413,6 +413,15 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	return ERR_GONE;
 }
 
+/** A record that engines die of, again and again: without it the other calls go on. Its CDR is made from what it says. */
+static void give_up(struct call_engine *e, uint32_t slot, const struct call_record *r)
+{
+	base_count(COUNTER_CALLS_GIVEN_UP);
+	base_log(BASE_ERROR, "call", "three engines died while they took up this call: it is given up call=%s", r->id);
+	call_cdr_of_record(e, r);
+	call_store_del(e->store, slot);
+}
+
 unsigned call_restore_all(struct call_engine *e)
 {
 	static uint8_t buf[CALL_RECORD_MAX];
@@ -430,8 +439,13 @@ unsigned call_restore_all(struct call_engine *e)
 		if (r.serial > e->serial)
 			e->serial = r.serial;
 		s = secret_of(&secrets, r.serial);
+		if (!call_store_try(e->store, i)) {
+			give_up(e, i, &r);
+			continue;
+		}
 		secret_join(e, s, &r);
 		kept += restore(e, i, &r, s) == 0;
+		call_store_tried(e->store, i);
 	}
 	secrets_done(e, &secrets);
 	base_count_n(COUNTER_CALLS_RESTORED, kept);

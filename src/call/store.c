@@ -16,6 +16,8 @@
 #define BLOCK_BYTES  512u
 #define BLOCKS_PER_CALL 12u
 #define SUM_BYTES    8u
+#define TRIES_SHIFT 4
+#define TRIES_MOST 3u
 #define RECORD_MAX   (CALL_RECORD_MAX + SUM_BYTES)
 
 struct store_header {
@@ -27,7 +29,7 @@ struct store_header {
 struct layout {
 	struct store_header *h;
 	uint64_t *head;
-	uint8_t *ending;               /* the call is being ended: its successor finishes that. 1, and `over` above it */
+	uint8_t *ending;               /* bit 0: the call is being ended, its successor finishes that; bits 1, 2: `over`; above: tries to carry it on */
 	uint32_t *next;
 	uint8_t *data;
 	uint32_t slots, blocks;
@@ -158,9 +160,9 @@ int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, 
 		memcpy(buf, copy + SUM_BYTES, head_len(head) - SUM_BYTES);
 		err = call_record_parse(buf, head_len(head) - SUM_BYTES, ret);
 		ending = __atomic_load_n(&m.ending[slot], __ATOMIC_ACQUIRE);
-		if (!err && ending) {
+		if (!err && ending & 1) {
 			ret->state = CALL_ENDING;
-			ret->over = ending >> 1;
+			ret->over = ending >> 1 & 3;
 		}
 		return err;
 	}
@@ -344,6 +346,21 @@ void call_store_del(struct call_store *s, uint32_t slot)
 void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over)
 {
 	__atomic_store_n(&s->m.ending[slot], (uint8_t)(over << 1 | 1), __ATOMIC_RELEASE);
+}
+
+bool call_store_try(struct call_store *s, uint32_t slot)
+{
+	uint8_t v = s->m.ending[slot];
+
+	if (v >> TRIES_SHIFT >= TRIES_MOST)
+		return false;
+	__atomic_store_n(&s->m.ending[slot], (uint8_t)(v + (1u << TRIES_SHIFT)), __ATOMIC_RELEASE);
+	return true;
+}
+
+void call_store_tried(struct call_store *s, uint32_t slot)
+{
+	__atomic_store_n(&s->m.ending[slot], (uint8_t)(s->m.ending[slot] & ((1u << TRIES_SHIFT) - 1)), __ATOMIC_RELEASE);
 }
 
 void call_store_trim(struct call_store *s)

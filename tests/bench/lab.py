@@ -93,14 +93,14 @@ class Lab:
     def pinned(self, name, cpu, argv, **kw):
         return Proc(self.t, name, ['taskset', '-c', str(cpu), *argv], **kw)
 
-    def postern(self, calls, suites=(None, None)):
-        """suites: of SRTP on the caller's and the callee's leg, None: plain."""
+    def postern(self, calls, suites=(None, None), system=None, anchor=True):
+        """suites: of SRTP on the caller's and the callee's leg, None: plain. system: more of its options. anchor False: signalling alone."""
         t = self.t
-        doc = {'schema': 1, 'system': {'name': 'bench', 'max_calls': calls, 'media': 'bench'},
-               'media_profiles': [{'id': 'bench', 'transport': 'rtp', 'inactivity': 0}], 'realms': [], 'listeners': [], 'trunks': [],
+        doc = {'schema': 1, 'system': {'name': 'bench', 'max_calls': calls, 'media': 'bench', **(system or {})},
+               'media_profiles': [{'id': 'bench', 'transport': 'rtp', 'inactivity': 0, 'anchor': anchor}], 'realms': [], 'listeners': [], 'trunks': [],
                'routes': [{'id': 'r', 'order': 1, 'from': ['caller'], 'to': 'callee'}]}
         for k, (realm, trunk) in enumerate((('core', 'caller'), ('peering', 'callee'))):
-            span = calls + 100
+            span = calls + 100 if anchor else 100
             doc['realms'].append({'id': realm, 'media': {'address': t.ip(1 + k), 'port_min': 10000, 'port_max': min(65534, 10000 + 2 * span - 2)}})
             doc['listeners'].append({'id': realm + '-udp', 'realm': realm, 'transport': 'udp', 'address': t.ip(1 + k), 'port': 5060})
             doc['trunks'].append({'id': trunk, 'realm': realm, 'target': 'sip:%s:%d;transport=udp' % (t.ip(11 + k), 5060)})

@@ -286,3 +286,52 @@ def monitoring_examples(t):
     named = {re.sub(r'_bucket$', '', n) for e in exprs for n in re.findall(r'postern_[a-z_]+', e)}
     check(len(named) > 20, 'metrics that are named: %s', named)
     equal(named - have, set(), 'metrics that do not exist')
+
+
+@test()
+def cdr_filters(t):
+    """CDRs by number, trunk, status and time, with pages; odd values are 400"""
+    bed = Bed(t)
+    for n in range(4):
+        c = bed.a.call('97%02d' % n, sdp=sdp_text(bed.a.ip, 30000))
+        i = bed.b.await_call('97%02d' % n)
+        i.reply(486 if n % 2 else 603)
+        c.wait(lambda m: m.status >= 300)
+        i.expect('ACK')
+        bed.d.cdrs('97%02d' % n)
+    rows = bed.d.items('/cdrs')
+    numbers = lambda q: [re.search(r'97\d\d', x['to']).group(0) for x in bed.d.items('/cdrs?' + q)]
+    equal(numbers('number=9702'), ['9702'], 'by number')
+    equal(numbers('status=486'), ['9703', '9701'], 'by status, newest first')
+    equal(len(numbers('trunk=a')), 4, 'by the trunk that called')
+    equal(numbers('trunk=nosuch'), [], 'by a trunk that has none')
+    end = rows[1]['end']
+    equal(numbers('since=' + end), ['9703', '9702'], 'since')
+    equal(numbers('until=' + end), ['9701', '9700'], 'until')
+    r = bed.d.get('/cdrs?status=603&limit=1').json
+    equal(('9702' in r['items'][0]['to'], bool(r['next'])), (True, True), 'the first page')
+    r = bed.d.get('/cdrs?status=603&limit=1&after=' + r['next']).json
+    check('9700' in r['items'][0]['to'], 'the second page: %s', r)
+    for q in ('since=yesterday', 'status=9000', 'status=x', 'sinc=' + end):
+        equal(bed.d.get('/cdrs?' + q).status, 400, q)
+
+
+@test()
+def posternctl_calls(t):
+    """posternctl call messages and decisions, the same for CDRs, and cdr list with filters"""
+    bed = Bed(t)
+    c, i, cid = one_call(t, bed, '9801')
+    ladder = bed.d.ctl('call', 'messages', cid)
+    equal(ladder.returncode, 0, 'exit code: %s' % ladder.stderr)
+    check('INVITE (SDP)' in ladder.stdout and '100 Trying' in ladder.stdout, 'the ladder: %s', ladder.stdout)
+    equal(len(json.loads(bed.d.ctl('--json', 'call', 'messages', cid).stdout)['items']), len(WHOLE), 'messages as JSON')
+    why = bed.d.ctl('call', 'decisions', cid).stdout
+    check('target' in why and 'answered' in why and 'route' in why, 'decisions: %s', why)
+    tx = c.request('BYE')
+    i.answer_bye()
+    tx.final()
+    bed.d.cdrs('9801')
+    check('BYE' in bed.d.ctl('cdr', 'messages', cid).stdout, 'messages of the CDR')
+    check('answered' in bed.d.ctl('cdr', 'decisions', cid).stdout, 'decisions of the CDR')
+    check(cid in bed.d.ctl('cdr', 'list', '--number', '9801').stdout and cid not in bed.d.ctl('cdr', 'list', '--status', '486').stdout, 'cdr list by filter')
+    equal(bed.d.ctl('call', 'messages', 'nosuch').returncode, 3, 'messages of no call')

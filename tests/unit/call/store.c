@@ -227,10 +227,41 @@ static void kill_leaves_old_or_new(void **state)
 	munmap(mem, bytes);
 }
 
+/* an engine that dies while it takes up a call tries it three times; one that is ended reads so meanwhile, and nothing of it stays */
+static void tries(void **state)
+{
+	size_t bytes = call_store_bytes(4);
+	void *mem = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	struct call_record r = { .id = "tried", .serial = 1, .state = CALL_UP }, q;
+	struct call_store *s;
+	unsigned torn;
+	uint32_t slot;
+
+	memset(mem, 0, bytes);
+	assert_int_equal(call_store_open(mem, bytes, &torn, &s), 0);
+	assert_int_equal(call_store_add(s, &slot), 0);
+	assert_int_equal(call_store_put(s, slot, &r), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(call_store_try(s, slot));
+		call_store_close(s); /* and dies */
+		assert_int_equal(call_store_open(mem, bytes, &torn, &s), 0);
+		assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+		assert_int_equal(q.state, CALL_UP);
+	}
+	assert_false(call_store_try(s, slot));
+	call_store_tried(s, slot);
+	assert_true(call_store_try(s, slot));
+	call_store_ending(s, slot, 2);
+	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+	assert_true(q.state == CALL_ENDING && q.over == 2);
+	call_store_close(s);
+	free(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(record_round_trip), cmocka_unit_test(store_keeps_and_gives_back),
+		cmocka_unit_test(tries), cmocka_unit_test(record_round_trip), cmocka_unit_test(store_keeps_and_gives_back),
 		cmocka_unit_test(torn_records_are_dropped), cmocka_unit_test(unreadable_records_free_their_slot), cmocka_unit_test(kill_leaves_old_or_new),
 	};
 
