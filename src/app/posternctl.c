@@ -216,7 +216,7 @@ static void show_raw(const struct cli *c)
 /** Messages of a call: people want the ladder. */
 static void format_default(struct cli *c, const struct verb *v)
 {
-	if (v->show || c->cmd.nkeys)
+	if (!v->method || v->show || c->cmd.nkeys)
 		return;
 	c->cmd.key[0] = "format";
 	c->cmd.value[0] = c->json ? "json" : "text";
@@ -335,11 +335,11 @@ static int run(struct cli *c, const struct app_cli_where *w)
 	err = app_cli_api_new(w, &c->api);
 	if (err)
 		return err == ERR_PROTO ? APP_CLI_USAGE : APP_CLI_UNREACHED;
+	format_default(c, v);
 	if (app_cli_is_write(&c->cmd)) {
 		rc = app_cli_write(&c->cmd, c->api, c->json);
 	} else if (c->cmd.action == APP_CLI_ROUTE_PREVIEW) {
 		rc = run_preview(c, v);
-	format_default(c, v);
 	} else if (path_print(c, v, path, sizeof path)) {
 		fputs("posternctl: an argument is too long\n", stderr);
 		rc = APP_CLI_USAGE;
