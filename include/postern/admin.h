@@ -37,6 +37,9 @@ struct admin_params {
 	int http_fd;                       /* listening TCP socket of the API; taken over, -1: none */
 	int ctl_fd;                        /* listening UNIX socket that STATE/control names: the same API, no token asked; taken over, -1: none */
 	struct slice tls_cert, tls_key;    /* PEM; empty: plain */
+	struct slice tls_ca;               /* what certificates of clients are checked against; PEM; empty: the system's */
+	int tls_verify;                    /* enum keys_verify: of clients; unset: none */
+	bool tls_13;                       /* nothing older */
 	const char *token_hash;            /* of the admin token: keys_token_hash */
 	const struct loop_shm *calls, *streams, *admin_mem; /* read-only but admin_mem */
 	struct base_ring *records, *events; /* events: NULL: none */

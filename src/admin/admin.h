@@ -61,6 +61,7 @@ struct admin_conn {
 	enum admin_phase phase;
 	struct mono since;             /* of this phase */
 	bool cut;
+	enum { ADMIN_CERT_UNSEEN, ADMIN_CERT_NONE, ADMIN_CERT_GOOD, ADMIN_CERT_BAD } cert; /* of the client */
 };
 struct admin_request {
 	struct admin *a;
@@ -113,6 +114,8 @@ struct admin_login { uint8_t key[16]; unsigned failed; struct mono since, used; 
 enum admin_auth { ADMIN_AUTH_OK, ADMIN_AUTH_NONE, ADMIN_AUTH_BAD, ADMIN_AUTH_LOCKED, ADMIN_AUTH_NET };
 /** Who asks: sets rq->role, user and address. */
 enum admin_auth admin_login(struct admin_request *rq);
+/** Does the client's certificate do (TLS profile of the API)? Else answered, false. */
+bool admin_client_check(struct admin_request *rq);
 /** Is Host ours, and Origin the same? Else answered, false. */
 bool admin_host_check(struct admin_request *rq);
 
@@ -206,7 +209,7 @@ void admin_http_resume(struct admin_request *rq);
 struct admin {
 	struct admin_params p;
 	char token_hash[65];
-	char *tls_cert, *tls_key;
+	char *tls_cert, *tls_key, *tls_ca;
 	struct admin_http tcp, local;
 	struct loop_chan *engine;
 	struct admin_pending pending[ADMIN_PENDING];

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "postern/keys.h"
 
 #define HEAD_MS    10000   /* from connecting to the end of a request's head */
 #define IDLE_MS    30000   /* between requests, the next head included */
@@ -126,6 +127,25 @@ static enum MHD_Result answer(struct admin_request *rq)
 	return r;
 }
 
+static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	*(unsigned *)arg += slice_eq_nocase(slice_str(key), SLICE("Content-Length"));
+	return MHD_YES;
+}
+
+/** Where a body ends must not be a matter of opinion (RFC 9112 section 6.3): refused, and the connection ends. */
+static bool length_check(struct admin_request *rq)
+{
+	unsigned n = 0;
+
+	MHD_get_connection_values(rq->conn, MHD_HEADER_KIND, count_length, &n);
+	if (n + (MHD_lookup_connection_value(rq->conn, MHD_HEADER_KIND, "Transfer-Encoding") != NULL) <= 1)
+		return true;
+	admin_problem(rq, 400, "the request says more than once how long its body is");
+	admin_reply_header(rq, "Connection", "close");
+	return false;
+}
+
 static enum MHD_Result head(struct admin_http *h, struct MHD_Connection *conn, const char *url, const char *method, void **ctx)
 {
 	const char *length = MHD_lookup_connection_value(conn, MHD_HEADER_KIND, "Content-Length");
@@ -144,6 +164,8 @@ static enum MHD_Result head(struct admin_http *h, struct MHD_Connection *conn, c
 	}
 	*ctx = rq;
 	phase_set(rq->c, ADMIN_IN_REQUEST);
+	if (!length_check(rq))
+		return answer(rq);
 	if (length && slice_u64(slice_str(length), ADMIN_DISCARD_MAX, &n)) {
 		admin_problem(rq, 413, "a request's body has at most %u bytes", ADMIN_DISCARD_MAX);
 		return answer(rq);
@@ -310,8 +332,12 @@ static struct MHD_Daemon *daemon_start(struct admin_http *h, int fd)
 {
 	const struct admin *a = h->a;
 	const bool tls = !h->trusted && a->tls_cert;
+	static char newest[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3", usual[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+	const bool ask = a->p.tls_verify == KEYS_VERIFY_OPTIONAL || a->p.tls_verify == KEYS_VERIFY_REQUIRED;
 	const struct MHD_OptionItem with_tls[] = {
-		{ MHD_OPTION_HTTPS_MEM_CERT, 0, a->tls_cert }, { MHD_OPTION_HTTPS_MEM_KEY, 0, a->tls_key }, { MHD_OPTION_END, 0, NULL }
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, a->tls_cert }, { MHD_OPTION_HTTPS_MEM_KEY, 0, a->tls_key },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, a->p.tls_13 ? newest : usual },
+		{ ask && a->tls_ca && *a->tls_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, a->tls_ca }, { MHD_OPTION_END, 0, NULL }
 	};
 	const struct MHD_OptionItem plain[] = { { MHD_OPTION_END, 0, NULL } };
 

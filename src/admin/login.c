@@ -6,6 +6,7 @@
  * other sites that a browser on this machine has open.
  */
 #include <arpa/inet.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 
 #include "admin/admin.h"
@@ -171,6 +172,32 @@ enum admin_auth admin_login(struct admin_request *rq)
 		return failed(rq, l);
 	l->known = auth == ADMIN_AUTH_OK;
 	return auth;
+}
+
+/* ---- certificates of clients: the library asks for them, and leaves it to us what they are worth ---- */
+static int client_cert(const struct admin_request *rq)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	unsigned status = 0, n = 0;
+
+	if (!info || !info->tls_session || !gnutls_certificate_get_peers(info->tls_session, &n) || !n)
+		return ADMIN_CERT_NONE;
+	return gnutls_certificate_verify_peers2(info->tls_session, &status) == GNUTLS_E_SUCCESS && !status ? ADMIN_CERT_GOOD : ADMIN_CERT_BAD;
+}
+
+bool admin_client_check(struct admin_request *rq)
+{
+	const int verify = rq->a->p.tls_verify;
+
+	if (rq->trusted || !rq->a->tls_cert || (verify != KEYS_VERIFY_OPTIONAL && verify != KEYS_VERIFY_REQUIRED))
+		return true;
+	if (rq->c->cert == ADMIN_CERT_UNSEEN)
+		rq->c->cert = client_cert(rq);
+	if (rq->c->cert == ADMIN_CERT_GOOD || (rq->c->cert == ADMIN_CERT_NONE && verify == KEYS_VERIFY_OPTIONAL))
+		return true;
+	base_count(COUNTER_HTTP_AUTH);
+	admin_problem(rq, 403, rq->c->cert == ADMIN_CERT_NONE ? "a client certificate is needed here" : "your client certificate is none of those that this API trusts");
+	return false;
 }
 
 /** The host of `host[:port]`, `[v6]:port`. */

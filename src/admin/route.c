@@ -155,7 +155,7 @@ void admin_route_request(struct admin_request *rq, const char *url, const char *
 	struct text allow = text_on(buf, sizeof buf);
 	bool found;
 
-	if (!admin_host_check(rq))
+	if (!admin_client_check(rq) || !admin_host_check(rq))
 		return;
 	found = route_find(rq, url, method, &allow);
 	if (!login_check(rq))

@@ -19,6 +19,7 @@ static void on_destroy(void *obj)
 	if (a->tls_key)
 		explicit_bzero(a->tls_key, strlen(a->tls_key));
 	free(a->tls_key);
+	free(a->tls_ca);
 }
 
 static bool is_loopback(int fd)
@@ -40,7 +41,8 @@ static int texts(struct admin *a)
 		return 0;
 	a->tls_cert = base_dup(a->p.tls_cert);
 	a->tls_key = base_dup(a->p.tls_key);
-	return a->tls_cert && a->tls_key ? 0 : -ENOMEM;
+	a->tls_ca = base_dup(a->p.tls_ca);
+	return a->tls_cert && a->tls_key && a->tls_ca ? 0 : -ENOMEM;
 }
 
 static int begin(struct admin *a)

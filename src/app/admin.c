@@ -13,6 +13,7 @@
 #include "postern/admin.h"
 #include "postern/conf.h"
 #include "postern/keys.h"
+#include "postern/peer.h"
 #include "postern/store.h"
 
 #define RESTART_MS 300
@@ -23,6 +24,7 @@ static struct admin_role {
 	struct admin *admin;
 	struct base_ring *records, *events;
 	struct keys_pem tls;               /* of the API, as it was started; borrowed from r->now */
+	const struct keys_tls_conf *profile;
 	struct loop_timer restart;
 	int sent;                          /* blob that may still be in the queue to the supervisor */
 	int chan;                          /* to the engine, kept: admin_start takes duplicates */
@@ -45,23 +47,28 @@ static void health(void *arg, const char **ret_status, const struct admin_proces
 
 /* ---- revisions ---- */
 
-static bool api_pem(struct role *r, const struct app_revision *rev, struct keys_pem *ret)
+/* The profile of the API in a revision, with what it needs; NULL: plain HTTP. */
+static const struct keys_tls_conf *api_tls(const struct app_revision *rev, struct keys_pem *ret)
 {
-	const struct keys_tls_conf *conf = r->api_tls[0] ? conf_find(rev->doc, &keys_schema_tls_profiles, r->api_tls) : NULL;
+	const struct peer_system_conf *sys = conf_find(rev->doc, &peer_schema_system, "system");
+	const struct keys_tls_conf *conf = sys->api.tls ? conf_find(rev->doc, &keys_schema_tls_profiles, sys->api.tls) : NULL;
 
 	*ret = (struct keys_pem){ { "", 0 }, { "", 0 }, { "", 0 } };
 	if (conf)
 		app_pem_get(conf, rev->bundle, ret);
-	return conf || !r->api_tls[0];
+	return conf;
 }
 
 static int admin_prepare(struct role *r, char why[static 256])
 {
 	struct keys_pem pem;
+	const struct keys_tls_conf *conf = api_tls(&r->next, &pem);
 
-	if (api_pem(r, &r->next, &pem))
+	const bool asks = conf && (conf->verify == KEYS_VERIFY_OPTIONAL || conf->verify == KEYS_VERIFY_REQUIRED);
+
+	if (!conf || (pem.certificate.n && (!asks || pem.ca.n)))
 		return 0;
-	snprintf(why, 256, "the API's TLS profile %s is not there", r->api_tls);
+	snprintf(why, 256, "/system/api/tls: the profile %s has no %s", conf->id, pem.certificate.n ? "ca that certificates of clients could be checked against" : "certificate of its own");
 	return ERR_CONFIG;
 }
 
@@ -71,12 +78,12 @@ static int start(struct role *r)
 {
 	int err;
 
-	if (!api_pem(r, &r->now, &ar.tls))
-		return ERR_CONFIG;
+	ar.profile = api_tls(&r->now, &ar.tls);
 	err = admin_start(&(struct admin_params){
 		.loop = r->loop, .store = ar.store,
 		.http_fd = fcntl(r->http, F_DUPFD_CLOEXEC, 3), .ctl_fd = fcntl(r->control, F_DUPFD_CLOEXEC, 3),
-		.tls_cert = ar.tls.certificate, .tls_key = ar.tls.key, .token_hash = r->token_hash,
+		.tls_cert = ar.tls.certificate, .tls_key = ar.tls.key, .tls_ca = ar.tls.ca,
+		.tls_verify = ar.profile ? ar.profile->verify : 0, .tls_13 = ar.profile && ar.profile->min_version, .token_hash = r->token_hash,
 		.calls = &r->calls, .streams = &r->streams, .admin_mem = &r->admin, .records = ar.records, .events = ar.events,
 		.engine_fd = fcntl(ar.chan, F_DUPFD_CLOEXEC, 3), .health = health, .apply = apply, .arg = r,
 	}, &ar.admin);
@@ -104,13 +111,18 @@ static void restart(void *arg)
 static void admin_commit(struct role *r)
 {
 	struct keys_pem pem;
+	const struct keys_tls_conf *conf;
+	bool changed;
 
 	if (!ar.admin)
 		return;
-	api_pem(r, &r->now, &pem);
-	if (!slice_eq(pem.certificate, ar.tls.certificate) || !slice_eq(pem.key, ar.tls.key)) /* once who changed it has the answer */
+	conf = api_tls(&r->now, &pem);
+	changed = r->new_http || !slice_eq(pem.certificate, ar.tls.certificate) || !slice_eq(pem.key, ar.tls.key) || !slice_eq(pem.ca, ar.tls.ca) ||
+		(conf && ar.profile && (conf->verify != ar.profile->verify || conf->min_version != ar.profile->min_version));
+	if (changed) /* once who changed it has the answer */
 		loop_timer_start(r->loop, &ar.restart, RESTART_MS, restart, r);
 	ar.tls = pem;
+	ar.profile = conf;
 	shown(r, admin_set_revision(ar.admin, r->now.bundle->revision, r->now.bundle->document));
 }
 

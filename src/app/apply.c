@@ -90,8 +90,6 @@ static void tell_fixed(const struct conf_doc *was, const struct conf_doc *doc, s
 	size_t n;
 	const struct peer_system_conf *a = conf_objects(was, &peer_schema_system, &n)[0], *b = conf_objects(doc, &peer_schema_system, &n)[0];
 
-	if (strcmp(a->api.address, b->api.address) != 0 || a->api.port != b->api.port || strcmp(a->api.tls ? a->api.tls : "", b->api.tls ? b->api.tls : "") != 0)
-		conf_warn(notes, "/system/api", "the API moves at the next start");
 	if (b->max_calls > a->max_calls)
 		conf_warn(notes, "/system/max_calls", "memory for more calls is made at the next start");
 	if (a->trace.bytes != b->trace.bytes)
@@ -110,7 +108,39 @@ static int complete(const struct super *s, const struct app_bundle *want, struct
 	return err;
 }
 
-/* Sockets of the next document: listeners, media ports. */
+static bool is_loopback(const union base_addr *a)
+{
+	return a->sa.sa_family == AF_INET ? ntohl(a->in.sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
+/* Where the API listens next; the same place keeps its socket. */
+static int open_door(struct super *s, struct app_order *o, const struct conf_doc *doc, struct app_door *ret)
+{
+	size_t n;
+	const struct peer_system_conf *sys = conf_objects(doc, &peer_schema_system, &n)[0], *was = conf_objects(s->doc, &peer_schema_system, &n)[0];
+	bool moved = strcmp(sys->api.address, was->api.address) != 0 || sys->api.port != was->api.port;
+	union base_addr addr = s->door.addr;
+
+	if (moved && s->p->api_fixed)
+		conf_warn(o->notes, "/system/api", "--api of the command line is over it: the API stays where it is");
+	if (!s->p->api_fixed && base_addr_parse(slice_str(sys->api.address), (uint16_t)sys->api.port, &addr) < 0)
+		return ERR_CONFIG;
+	if (!sys->api.tls && !is_loopback(&addr)) {
+		conf_error(o->notes, "/system/api/tls", "the API speaks plain HTTP on loopback addresses alone: name a TLS profile");
+		return ERR_CONFIG;
+	}
+	if (base_addr_eq(&addr, &s->door.addr))
+		return 0;
+	ret->addr = addr;
+	ret->fd = app_sockets_listener(false, &addr);
+	if (ret->fd >= 0)
+		return 0;
+	conf_error(o->notes, "/system/api", "cannot be opened at %s port %lld: %s", sys->api.address, (long long)sys->api.port, base_strerror(ret->fd));
+	ret->fd = -1;
+	return ERR_CONFIG;
+}
+
+/* Sockets of the next document: listeners, media ports, the API's. */
 static int open_all(struct super *s, struct app_order *o, const struct conf_doc *doc, struct app_next *ret)
 {
 	int err = app_numbers_plan(&s->numbers, doc, o->notes, &ret->layout);
@@ -118,6 +148,10 @@ static int open_all(struct super *s, struct app_order *o, const struct conf_doc 
 	if (err)
 		return err;
 	err = app_ports_plan(&s->ports, s->doc, doc, &ret->layout, o->notes, &ret->ports);
+	if (!err)
+		err = open_door(s, o, doc, &ret->door);
+	if (err)
+		app_ports_abort(&s->ports, &ret->ports);
 	if (err)
 		app_numbers_abort(&s->numbers, &ret->layout);
 	return err;
@@ -153,7 +187,7 @@ static int check(struct super *s, struct app_order *o, struct app_next *ret)
 
 static void begin(struct super *s, struct app_order *o)
 {
-	struct app_next next = { .ports.blob = -1 };
+	struct app_next next = { .ports.blob = -1, .door.fd = -1 };
 	int err = o->base == s->bundle->revision ? check(s, o, &next) : ERR_GONE;
 
 	if (err)

@@ -48,7 +48,6 @@ int app_setup_print(const struct app_setup *s, void *buf, size_t size)
 	wr_u32(&w, s->sockets);
 	wr_u32(&w, s->workers);
 	wr_slice(&w, s->token_hash);
-	wr_slice(&w, s->api_tls);
 	tags_print(&w, s->tag, s->ntags);
 	wr_bytes(&w, s->number, s->ntags);
 	return done(&w);
@@ -66,7 +65,6 @@ int app_setup_parse(struct slice body, struct app_setup *ret)
 	s.sockets = rd_u32(&r);
 	s.workers = rd_u32(&r);
 	s.token_hash = rd_slice(&r);
-	s.api_tls = rd_slice(&r);
 	tags_parse(&r, s.tag, APP_BOOT_FDS, &s.ntags);
 	number = rd_bytes(&r, s.ntags);
 	if (!r.bad)
@@ -187,7 +185,7 @@ int app_prepare_print(const struct app_prepare *p, void *buf, size_t size)
 	wr_slice(&w, p->listener);
 	wr_slice(&w, p->realm);
 	wr_slice(&w, p->fresh);
-	wr_u8(&w, p->map);
+	wr_u8(&w, p->more);
 	return done(&w);
 }
 
@@ -200,8 +198,8 @@ int app_prepare_parse(struct slice body, struct app_prepare *ret)
 	p.listener = rd_slice(&r);
 	p.realm = rd_slice(&r);
 	p.fresh = rd_slice(&r);
-	p.map = rd_u8(&r);
-	if (r.bad || r.p != r.end || p.realm.n % sizeof(uint16_t) || p.map > 1)
+	p.more = rd_u8(&r);
+	if (r.bad || r.p != r.end || p.realm.n % sizeof(uint16_t) || p.more > 1)
 		return ERR_PROTO;
 	*ret = p;
 	return 0;

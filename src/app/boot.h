@@ -64,7 +64,6 @@ struct app_setup {
 	uint32_t sockets;                  /* media: length of the socket table */
 	uint32_t workers;                  /* media */
 	struct slice token_hash;           /* admin */
-	struct slice api_tls;              /* admin: TLS profile of the API or empty */
 	uint32_t ntags;
 	uint8_t tag[APP_BOOT_FDS];         /* of the message's descriptors, in order */
 	uint8_t number[APP_BOOT_FDS];      /* of those that are listeners */
@@ -76,7 +75,7 @@ struct app_prepare {
 	struct slice listener;             /* number of each listener of the document: bytes */
 	struct slice realm;                /* number of each realm: u16, as they stand in memory */
 	struct slice fresh;                /* numbers of the listeners that come with this message */
-	uint8_t map;                       /* the port map comes last */
+	uint8_t more;                      /* one comes last: the engine's port map, the API's socket for admin */
 };
 
 struct app_go {

@@ -42,7 +42,7 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 		hand(h, APP_FD_LISTENER, s->numbers.listener[i].fd);
 	}
 	if (role == APP_ADMIN) {
-		hand(h, APP_FD_HTTP, so->http);
+		hand(h, APP_FD_HTTP, s->door.fd);
 		hand(h, APP_FD_CONTROL, so->control);
 	}
 }
@@ -67,7 +67,6 @@ int app_feed_setup(struct child *c)
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
 		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .workers = workers(s),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
-		.api_tls = role == APP_ADMIN ? slice_str(s->p->api_tls) : SLICE(""),
 	};
 	uint8_t buf[SETUP_BYTES];
 	int n, err;
@@ -151,6 +150,14 @@ static size_t fresh_ones(struct child *c, const struct app_layout *l, uint8_t *n
 	return n;
 }
 
+/* What goes with each revision beside listeners: the port map, which media has since it was born, and the API's socket. */
+static int one_more(const struct super *s, enum app_role role, bool next)
+{
+	if (role == APP_ADMIN)
+		return next && s->revise.door.fd >= 0 ? s->revise.door.fd : s->door.fd;
+	return next && s->revise.ports.blob >= 0 ? s->revise.ports.blob : s->ports.blob;
+}
+
 int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_layout *l, int full, int bare)
 {
 	static uint8_t body[LOOP_CHAN_MAX - 64]; /* one thread */
@@ -158,12 +165,12 @@ int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_lay
 	int fd[APP_LISTENERS + 2] = { c->seat->role == APP_MEDIA ? bare : full };
 	size_t n = fresh_ones(c, l, number, fd + 1);
 	struct app_prepare p = { transaction, { (const char *)l->listener, l->nlisteners }, { (const char *)l->realm, l->nrealms * sizeof(*l->realm) },
-		{ (const char *)number, n }, c->seat->role == APP_ENGINE };
+		{ (const char *)number, n }, c->seat->role != APP_MEDIA };
 	const struct super *s = c->seat->super;
 	int bytes = app_prepare_print(&p, body, sizeof(body));
 
-	if (p.map) /* media has the one that it was born with */
-		fd[++n] = transaction == s->revise.transaction && s->revise.ports.blob >= 0 ? s->revise.ports.blob : s->ports.blob;
+	if (p.more)
+		fd[++n] = one_more(s, c->seat->role, transaction == s->revise.transaction);
 
 	if (bytes < 0)
 		return bytes;

@@ -203,7 +203,8 @@ static int step_api(struct start *st)
 	st->api = st->opt.api;
 	if (!st->opt.api_given && base_addr_parse(slice_str(sys->api.address), (uint16_t)sys->api.port, &st->api) < 0)
 		return EXIT_INTERNAL;
-	st->p.api_tls = sys->api.tls ? sys->api.tls : "";
+	st->p.api = st->api;
+	st->p.api_fixed = st->opt.api_given;
 	loopback = st->api.sa.sa_family == AF_INET ? (ntohl(st->api.in.sin_addr.s_addr) >> 24) == 127 : IN6_IS_ADDR_LOOPBACK(&st->api.in6.sin6_addr);
 	if (!loopback && !sys->api.tls) {
 		base_log(BASE_ERROR, "start", "the API speaks plain HTTP on loopback addresses alone: name a TLS profile in system.api.tls address=%s",
@@ -241,6 +242,8 @@ static int step_run(struct start *st)
 	st->p.bundle = st->now.bundle;
 	st->p.doc = st->now.doc;
 	st->p.limits = st->now.limits;
+	st->p.api_fd = st->p.sockets.http;
+	st->p.sockets.http = -1;
 	/* a configuration that was imported now is beside FILE; one of the store has its origins */
 	st->p.places = (struct app_places){ st->given.folder, st->state };
 	return app_super_run(&st->p);

@@ -33,6 +33,9 @@ void app_revise_fini(struct super *s)
 	s->revise.next_doc = base_unref(s->revise.next_doc);
 	app_layout_fini(&s->revise.layout);
 	app_ports_abort(&s->ports, &s->revise.ports);
+	if (s->revise.door.fd >= 0)
+		close(s->revise.door.fd);
+	s->revise.door.fd = -1;
 	loop_timer_stop(&s->revise.timer);
 }
 
@@ -163,6 +166,15 @@ static bool media_anew(const struct super *s)
 	return s->revise.ports.blob >= 0 || a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather;
 }
 
+static void door_commit(struct super *s)
+{
+	if (s->revise.door.fd < 0)
+		return;
+	close(s->door.fd);
+	s->door = s->revise.door;
+	s->revise.door.fd = -1;
+}
+
 static void commit(struct super *s)
 {
 	struct revise *v = &s->revise;
@@ -181,6 +193,7 @@ static void commit(struct super *s)
 	app_numbers_commit(&s->numbers, &v->layout);
 	app_super_each(s, forget_listeners);
 	app_ports_commit(&s->ports, &v->ports);
+	door_commit(s);
 	v->phase = REVISE_COMMITTING;
 	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);
@@ -362,6 +375,7 @@ void app_revise_begin(struct super *s, const struct app_next *next, struct app_o
 	v->next_doc = next->doc;
 	v->layout = next->layout;
 	v->ports = next->ports;
+	v->door = next->door;
 	v->order = order;
 	v->transaction = ++v->last;
 	if (err) {
@@ -397,7 +411,7 @@ static int read_again(struct super *s, struct app_bundle **ret)
 
 static void begin_hup(struct super *s, struct app_bundle *bundle)
 {
-	struct app_next next = { .bundle = bundle, .ports.blob = -1 };
+	struct app_next next = { .bundle = bundle, .ports.blob = -1, .door.fd = -1 };
 	int err = app_numbers_plan(&s->numbers, s->doc, NULL, &next.layout); /* all are open: nothing can be refused */
 
 	if (err) {

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/seccomp.h"
@@ -154,9 +155,8 @@ static int on_setup(struct role *r, struct loop_msg *m)
 		return err ? err : ERR_PROTO;
 	base_log_init(app_role_name(r->id), r->setup.level);
 	r->token_hash = base_dup(r->setup.token_hash);
-	r->api_tls = base_dup(r->setup.api_tls);
 	r->media = malloc(sizeof(int) * (r->setup.sockets + 1));
-	if (!r->token_hash || !r->api_tls || !r->media)
+	if (!r->token_hash || !r->media)
 		return -ENOMEM;
 	memset(r->media, 0xff, sizeof(int) * (r->setup.sockets + 1));
 	for (size_t i = 0; i < m->nfds && !err; i++)
@@ -255,6 +255,28 @@ static int take_layout(struct role *r, const struct app_prepare *p, struct loop_
 	return 0;
 }
 
+static void http_drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* True where it is another socket now. */
+static bool http_commit(struct role *r)
+{
+	struct stat was, is;
+	bool moved;
+
+	if (r->next_http < 0)
+		return false;
+	moved = fstat(r->http, &was) < 0 || fstat(r->next_http, &is) < 0 || was.st_ino != is.st_ino;
+	http_drop(&r->http);
+	r->http = r->next_http;
+	r->next_http = -1;
+	return moved;
+}
+
 static int on_prepare(struct role *r, struct loop_msg *m)
 {
 	struct app_prepare p;
@@ -263,16 +285,19 @@ static int on_prepare(struct role *r, struct loop_msg *m)
 	struct writer w = writer_on(buf, sizeof(buf));
 	int err;
 
-	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n + p.map || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
+	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n + p.more || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
 		return ERR_PROTO;
 	err = take_layout(r, &p, m);
-	if (!err && p.map)
+	if (!err && p.more && r->id == APP_ENGINE)
 		err = take_next_map(r, m->fds[m->nfds - 1]);
+	else if (!err && p.more)
+		r->next_http = loop_msg_take_fd(m, m->nfds - 1);
 	if (!err)
 		err = load_next(r, m->fds[0], why);
 	if (err) {
 		revision_fini(&r->next);
 		unmap(&r->next_map);
+		http_drop(&r->next_http);
 	} else {
 		r->transaction = p.transaction;
 	}
@@ -299,6 +324,7 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	r->now.bundle->revision = rd_u64(&rd);
 	r->transaction = 0;
 	r->new_map = map_commit(r, &old_map);
+	r->new_http = http_commit(r);
 	r->ops->commit(r);
 	unmap(&old_map);
 	close_listeners(r, &r->now.layout);
@@ -318,6 +344,7 @@ static int on_abort(struct role *r, struct loop_msg *m)
 	close_listeners(r, &r->now.layout);
 	revision_fini(&r->next);
 	unmap(&r->next_map);
+	http_drop(&r->next_http);
 	r->transaction = 0;
 	return 0;
 }
@@ -416,7 +443,7 @@ int app_role_main(const struct role_ops *ops, int argc, char **argv)
 	r->ops = ops;
 	r->id = ops->id;
 	r->argv = argv;
-	r->http = r->control = -1;
+	r->http = r->next_http = r->control = -1;
 	memset(r->chan, 0xff, sizeof(r->chan));
 	memset(r->listener, 0xff, sizeof(r->listener));
 	base_log_init(app_role_name(ops->id), BASE_INFO);

@@ -28,13 +28,13 @@ struct role {
 
 	/* from SETUP */
 	struct app_setup setup;            /* slices: copies below */
-	char *token_hash, *api_tls;
+	char *token_hash;
 	struct loop_shm calls, streams, admin, records, events, keys, secrets, wishes;
 	const struct media_map_entry *map; uint32_t nmap;
 	struct slice map_blob, next_map;   /* mapped: in force; prepared, or empty */
-	bool new_map;                      /* during commit: the ports are others now */
+	bool new_map, new_http;            /* during commit: ports, the API's socket are others now */
 	int listener[APP_LISTENERS];       /* by number, -1: none */
-	int http, control;
+	int http, next_http, control;      /* next_http: prepared, or -1 */
 	int *media;                        /* 2 * nmap */
 	uint32_t media_taken;
 

@@ -581,6 +581,8 @@ static void super_fini(struct super *s)
 	app_apply_fini(s);
 	app_revise_fini(s);
 	app_ports_fini(&s->ports, s->p->sockets.nmap);
+	if (s->door.fd >= 0)
+		close(s->door.fd);
 	base_unref(s->bundle);
 	base_unref(s->doc);
 	app_layout_fini(&s->numbers.now);
@@ -600,7 +602,8 @@ int app_super_run(const struct app_super_params *p)
 		return EXIT_INTERNAL;
 	s->p = p;
 	s->signal_fd = s->full = s->bare = s->em[0] = s->em[1] = s->ea[0] = s->ea[1] = -1;
-	s->revise.full = s->revise.bare = s->revise.ports.blob = s->ports.blob = -1;
+	s->revise.full = s->revise.bare = s->revise.ports.blob = s->ports.blob = s->revise.door.fd = -1;
+	s->door = (struct app_door){ p->api, p->api_fd };
 	err = super_init(s);
 	if (err) {
 		base_log(BASE_ERROR, "super", "cannot start error=\"%s\"", base_strerror(err));

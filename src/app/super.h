@@ -23,6 +23,9 @@ struct conf_doc;
 struct conf_errors;
 struct super;
 
+/** The listening socket of the API, and where it is. */
+struct app_door { union base_addr addr; int fd; };
+
 /** What the supervisor was started with, complete and checked. */
 struct app_super_params {
 	enum base_level level;
@@ -32,7 +35,8 @@ struct app_super_params {
 	struct app_bundle *bundle;         /* revision in force */
 	struct conf_doc *doc;
 	struct app_places places;
-	const char *api_tls;               /* profile id or "" */
+	union base_addr api; int api_fd;   /* taken over */
+	bool api_fixed;                    /* by --api: revisions do not move it */
 	struct app_limits limits;
 	struct app_sockets sockets;
 	struct app_memory memory;
@@ -91,6 +95,7 @@ struct revise {
 	int full, bare;                    /* snapshots of next */
 	struct app_layout layout;          /* of next */
 	struct app_ports ports;            /* of next; blob -1: they stay */
+	struct app_door door;              /* of next; fd -1: it stays */
 	bool swap;                         /* media starts anew with it */
 	struct app_order *order;           /* of the API; NULL: SIGHUP */
 	struct loop_timer timer;
@@ -112,6 +117,7 @@ struct super {
 	uint32_t seq;                      /* transaction of the revision in force */
 	struct app_numbers numbers;
 	struct app_ports ports;
+	struct app_door door;
 	struct app_bundle *bundle;         /* in force */
 	struct conf_doc *doc;              /* its document */
 	struct app_order *waiting;         /* the API's next change, until its turn comes */
@@ -150,7 +156,7 @@ void app_revise_newest(struct super *s, uint64_t number);
 void app_revise_child_gone(struct child *c);
 void app_revise_fini(struct super *s);
 /** Prepare next in all, then store and commit; takes what is in it over. For order NULL (SIGHUP) nobody is answered. */
-struct app_next { struct app_bundle *bundle; struct conf_doc *doc; struct app_layout layout; struct app_ports ports; };
+struct app_next { struct app_bundle *bundle; struct conf_doc *doc; struct app_layout layout; struct app_ports ports; struct app_door door; };
 void app_revise_begin(struct super *s, const struct app_next *next, struct app_order *order);
 
 /* apply.c */

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may use the API, and from where: first start, the control socket, tokens, users, lock-out, the audit log, TLS."""
+import http.client
 import json
 import os
+import re
 import socket
+import ssl
 import stat
 import subprocess
 
 from lib import certs
-from lib.base import check, equal, need_root, test
+from lib.base import check, equal, need_root, test, until
 from lib.daemon import Bed, Postern, document
+from lib.rtp import both_ways
+from t_call import establish
+from t_write import hang_up
 
 
 @test()
@@ -115,3 +121,265 @@ def posternctl_access(t):
     script = 'source <(%s completion); COMP_WORDS=(posternctl config r); COMP_CWORD=2; PATH=%s:$PATH; _posternctl; echo "${COMPREPLY[*]}"' % (
         t.program('posternctl'), os.path.dirname(t.program('posternctl')))
     equal(subprocess.run(['bash', '-c', script], stdout=subprocess.PIPE, text=True, timeout=10).stdout.split(), ['remove', 'rollback'], 'completion')
+
+
+# ---- logins ----
+def raw(bed, text, source=None, seconds=3):
+    """What comes back for these bytes: (status or None, text)."""
+    s = socket.socket(socket.AF_INET)
+    s.settimeout(seconds)
+    if source:
+        s.bind((source, 0))
+    got = b''
+    try:
+        s.connect(bed.d.api)
+        s.sendall(text if isinstance(text, bytes) else text.encode())
+        while len(got) < 100000:
+            more = s.recv(65536)
+            if not more:
+                break
+            got += more
+            if b'\r\n\r\n' in got and (b'Content-Length: 0' in got or len(got.split(b'\r\n\r\n', 1)[1]) >= int((re.search(rb'Content-Length: (\d+)', got) or [0, 0])[1])):
+                break
+    except OSError:
+        pass
+    s.close()
+    m = re.match(rb'HTTP/1.1 (\d+)', got)
+    return int(m.group(1)) if m else None, got.decode('utf-8', 'replace')
+
+
+def ask(bed, token, source=None, path='/api/v1/stats', more=''):
+    return raw(bed, 'GET %s HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer %s\r\n%s\r\n' % (path, *bed.d.api, token, more), source)
+
+
+@test()
+def admin_lock_out(t):
+    """Wrong tokens shut their address out for a while, with good ones too; not another address, nor one that a good token came from before; all stand in the audit log"""
+    bed = Bed(t)
+    bad, good = t.ip(21), t.ip(22)
+    equal(ask(bed, bed.d.token, good)[0], 200, 'a good token')
+    got = [ask(bed, 'wrong-%d' % k, bad)[0] for k in range(40)]
+    check(got[0] == 401 and got[-1] == 429, 'statuses: %s', got)
+    status, text = ask(bed, bed.d.token, bad)
+    check(status == 429 and 'Retry-After' in text, 'a good token from there: %s', text[:200])
+    for k in range(40):
+        ask(bed, 'wrong', good)
+    equal(ask(bed, bed.d.token, good)[0], 200, 'an address that is known')
+    equal(ask(bed, bed.d.token, t.ip(23))[0], 200, 'another address')
+    rows = bed.d.all_items('/audit')
+    failed = [r for r in rows if r['status'] == 401 and r['address'].startswith(bad)]
+    check(25 <= len(failed) <= 31 and failed[0]['user'] == '', 'failed logins in the audit log: %d', len(failed))
+    check('wrong-1' not in json.dumps(rows) and 'wrong-1' not in bed.d.log(), 'a token is told')
+
+
+@test()
+def admin_tokens(t):
+    """Tokens end with their time and are rotated one by one; networks and roles hold for each; each write is in the audit log with its user"""
+    bed = Bed(t)
+    bed.d.http('POST', '/config/users', {'id': 'ops', 'role': 'operator', 'allow': [t.ip(21)], 'deny': []})
+    made = [bed.d.http('POST', '/users/ops/tokens', {'expires_in': s}).json for s in (1, 3600)]
+    first, second = [x['token'] for x in made]
+    equal(ask(bed, second, t.ip(21))[0], 200, 'from its network')
+    equal(ask(bed, second, t.ip(22))[0], 403, 'from another network')
+    until(lambda: ask(bed, first, t.ip(21))[0] == 401, 4, 'the end of a token that is good for a second')
+    third = bed.d.http('POST', '/users/ops/tokens', {}).json
+    bed.d.delete('/users/ops/tokens/' + made[1]['id'])
+    equal((ask(bed, second, t.ip(21))[0], ask(bed, third['token'], t.ip(21))[0]), (401, 200), 'after the rotation')
+    body = 'POST /api/v1/drain HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 0\r\n\r\n' % third['token']
+    equal(raw(bed, body.replace('Host: x', 'Host: %s:%d' % bed.d.api), t.ip(21))[0], 204, 'an operator drains')
+    equal(raw(bed, body.replace('Host: x', 'Host: %s:%d' % bed.d.api).replace('/drain', '/config/confirm'), t.ip(21))[0], 403, 'an operator does not configure')
+    rows = bed.d.all_items('/audit')
+    for want in (('ops', 'POST', '/api/v1/drain', 204), ('ops', 'POST', '/api/v1/config/confirm', 403), ('admin', 'POST', '/api/v1/config/users', 201)):
+        check(want in [(r['user'], r['method'], r['path'], r['status']) for r in rows], '%s is not in the audit log', want)
+    with open(os.path.join(bed.d.state, 'postern.db'), 'rb') as f, open(os.path.join(bed.d.state, 'postern.db-wal'), 'rb') as g:
+        data = f.read() + g.read()
+    check(third['token'].encode() not in data and second.encode() not in data, 'a token stands in the database')
+
+
+@test()
+def admin_pages_of_others(t):
+    """A Host that is not ours is 421 (DNS rebinding), an Origin that is not ours 403"""
+    bed = Bed(t)
+    head = 'GET /api/v1/stats HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer ' + bed.d.token + '\r\n%s\r\n'
+    ours = '%s:%d' % bed.d.api
+    for host, origin, want in ((ours, '', 200), ('localhost:8080', '', 200), ('e2e', '', 200), ('evil.example', '', 421), (ours, 'Origin: http://evil.example\r\n', 403),
+                               (ours, 'Origin: http://%s\r\n' % ours, 200), (ours, 'Origin: null\r\n', 403)):
+        equal(raw(bed, head % (host, origin))[0], want, 'Host %s %s' % (host, origin.strip()))
+
+
+# ---- hostile HTTP ----
+def hostile(bed):
+    """(what it is, bytes, statuses that are right; None: closed without a word)."""
+    auth = 'Authorization: Bearer %s\r\nHost: %s:%d\r\n' % (bed.d.token, *bed.d.api)
+
+    def put(body, ctype='application/json', path='/api/v1/config', more='', method='PUT', length=None):
+        body = body if isinstance(body, bytes) else body.encode()
+        return ('%s %s HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %s\r\n%s\r\n' % (method, path, auth, ctype, len(body) if length is None else length, more)).encode() + body
+    yield 'a deep document', put('{"a":' * 50000 + '1' + '}' * 50000), (400, 422)
+    yield 'a deep list', put('{"realms":' + '[' * 100000), (400,)
+    yield 'invalid UTF-8', put(b'{"system": {"name": "\xff\xfe"}}'), (400, 422)
+    yield 'invalid UTF-8 in the query', ('GET /api/v1/calls?number=%%ff%%fe HTTP/1.1\r\n%s\r\n' % auth).encode(), (200, 400)
+    yield 'duplicate keys', put('{"schema": 1, "schema": 1}'), (400, 422)
+    yield 'a NUL in a string', put('{"system": {"name": "a\\u0000b"}}'), (400, 422)
+    yield 'a list', put('[]'), (400, 422)
+    yield 'nothing', put(''), (400, 422)
+    yield 'a number out of all bounds', put('{"schema": 1e999}'), (400, 422)
+    yield 'a wrong type', put('<a/>', 'text/xml'), (415,)
+    yield 'no type', put('{}').replace(b'Content-Type: application/json\r\n', b''), (415,)
+    yield 'a length that is no number', put('{}', length='abc'), (400, None)
+    yield 'a negative length', put('{}', length='-1'), (400, 413, None)
+    yield 'two lengths', put('{}', more='Content-Length: 7\r\n'), (400, None)
+    yield 'a length beyond all', put('{}', length='99999999999999999999'), (400, 413, None)
+    yield 'a length beyond ours', put('{}', length='99999999'), (413,)
+    yield 'length and chunks', put('2\r\n{}\r\n0\r\n\r\n', more='Transfer-Encoding: chunked\r\n'), (400, 422, None)
+    yield 'an odd chunk', put('zz\r\n', more='Transfer-Encoding: chunked\r\n').replace(b'Content-Length: 4\r\n', b''), (400, None)
+    yield 'an unknown coding', put('{}', more='Transfer-Encoding: gzip\r\n').replace(b'Content-Length: 2\r\n', b''), (400, 415, 501, None)
+    yield 'a large body where it must be small', put('{"filter": {"number": "%s"}}' % ('x' * 100000), path='/api/v1/calls/end', method='POST'), (413,)
+    yield 'an unknown method', ('BREW /api/v1/config HTTP/1.1\r\n%s\r\n' % auth).encode(), (405, 501, None)
+    yield 'a long path', ('GET /api/v1/%s HTTP/1.1\r\n%s\r\n' % ('x' * 20000, auth)).encode(), (404, 414, 431, None)
+    yield 'a huge head', ('GET /api/v1/calls HTTP/1.1\r\n%s%s\r\n' % (auth, 'X-Y: %s\r\n' % ('z' * 900) * 200)).encode(), (400, 413, 431, None)
+    yield 'no version', b'GET /api/v1/health\r\n\r\n', (400, None)
+    yield 'no host', ('GET /api/v1/stats HTTP/1.1\r\nAuthorization: Bearer %s\r\n\r\n' % bed.d.token).encode(), (400, None)
+    yield 'bytes of a TLS hello', b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'\0' * 500, (400, None)
+    yield 'a path with dots', ('GET /api/v1/../../../etc/passwd HTTP/1.1\r\n%s\r\n' % auth).encode(), (404,)
+
+
+@test(seconds=60, slow=True)
+def hostile_http(t):
+    """Huge, half, pipelined, wrong and deep HTTP under a standing call: each gets the right status or the end of its connection; no memory or descriptor stays, the call and others are not disturbed"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    admin = bed.d.role_pid('admin')
+
+    def rss():
+        with open('/proc/%d/statm' % admin) as f:
+            return int(f.read().split()[1]) * 4
+    line = 'GET /api/v1/health HTTP/1.1\r\nHost: %s:%d\r\n\r\n' % bed.d.api
+    fds = len(os.listdir('/proc/%d/fd' % admin))
+    half = [socket.create_connection(bed.d.api, 3) for _ in range(100)]   # half a request, then nothing; some half closed
+    for k, h in enumerate(half):
+        h.sendall(line[:20 + k % 30].encode())
+        if k % 2:
+            h.shutdown(socket.SHUT_WR)
+    equal(bed.d.get('/health').status, 200, 'health beside 100 half requests')
+    for h in half:
+        h.close()
+    odd, before = [], 0
+    for turn in range(3):
+        before = rss() if turn == 1 else before
+        for what, data, right in hostile(bed):
+            status, text = raw(bed, data, seconds=1)
+            if status not in right:
+                odd.append('%s: %s %s' % (what, status, text[:80]))
+            if status and status >= 400 and status not in (400, 413, 414, 431, 501) and 'problem+json' not in text:
+                odd.append('%s: %s is no problem+json: %s' % (what, status, text[:120]))
+    check(not odd, 'not right: %s', odd[:4])
+    s = socket.create_connection(bed.d.api, 3)                      # pipelined
+    s.sendall(line.encode() * 50)
+    got = b''
+    while got.count(b'HTTP/1.1 200') < 50:
+        more = s.recv(65536)
+        check(more, 'the connection ended after %d of 50 answers', got.count(b'HTTP/1.1 200'))
+        got += more
+    s.close()
+    until(lambda: len(os.listdir('/proc/%d/fd' % admin)) <= fds + 3, 12, lambda: 'descriptors are given back: %d of %d' % (len(os.listdir('/proc/%d/fd' % admin)), fds))
+    check(rss() - before < 4096, 'admin grew by %d KB', rss() - before)
+    equal(bed.d.role_pid('admin'), admin, 'admin')
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    hang_up(c, i)
+
+
+@test()
+def admin_connection_cap(t):
+    """More connections than the API takes: those that ask nothing make room in seconds; the control socket has places of its own"""
+    bed = Bed(t)
+    idle = []
+    for _ in range(300):
+        try:
+            idle.append(socket.create_connection(bed.d.api, 1))
+        except OSError:
+            break
+    check(len(idle) >= 200, 'only %d connections', len(idle))
+    check(bed.d.ctl('status').returncode == 0, 'posternctl beside them')
+    until(lambda: raw(bed, 'GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n', seconds=2)[0] == 200, 15, 'a place for who asks')
+    for s in idle:
+        s.close()
+
+
+# ---- the API's own place and TLS ----
+@test()
+def admin_api_moves(t):
+    """system.api changes without a restart: port, TLS profile, client certificates, oldest version; what cannot be is 422 and nothing changes"""
+    doc = document(t, tls={})
+    doc['system']['api'] = {'address': t.ip(3), 'port': 8080}
+    d = Postern(t, doc)
+    d.argv = lambda *more: [t.program('posternd'), '--state', d.state, '--config', d.config, *more]
+    d.start()
+    c = certs.make(t)
+
+    def patch(api, want, **kw):
+        r = d.http('PATCH', '/config/system', {'api': api}, ctype='application/merge-patch+json', **kw)
+        equal(r.status, want, 'PATCH %s: %s' % (api, r.text))
+        return r
+
+    def opens(port):
+        try:
+            socket.create_connection((t.ip(3), port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def secure(cert=None, version=None, path='/api/v1/stats'):
+        ctx = ssl.create_default_context(cafile=c.path('ca.pem'))
+        ctx.check_hostname = False
+        if cert:
+            ctx.load_cert_chain(c.path(cert + '.pem'), c.path(cert + '.key'))
+        if version:
+            ctx.maximum_version = version
+        h = http.client.HTTPSConnection(*d.api, timeout=5, context=ctx)
+        try:
+            h.request('GET', path, headers={'Authorization': 'Bearer ' + d.token})
+            return h.getresponse().status
+        except (OSError, http.client.HTTPException) as e:
+            return type(e).__name__
+        finally:
+            h.close()
+    held = socket.socket()
+    held.bind((t.ip(3), 8090))
+    held.listen()
+    check('/system/api' in patch({'port': 8090}, 422).text, 'a port in use')
+    check('/system/api/tls' in patch({'address': '0.0.0.0', 'port': 8091}, 422).text, 'plain HTTP beyond loopback')
+    patch({'port': 8081}, 200)
+    until(lambda: opens(8081) and not opens(8080), 5, 'the API at its new port alone')
+    d.api = (t.ip(3), 8081)
+    patch({'port': 8080}, 200)
+    until(lambda: opens(8080) and not opens(8081), 5, 'the API at its former port')
+    d.api = (t.ip(3), 8080)
+    patch({'tls': 'edge'}, 200)
+    until(lambda: secure() == 200, 5, lambda: 'https: %s' % secure())
+
+    def change(profile):
+        env = dict(POSTERN_TOKEN=d.token)
+        for key, value in profile.items():
+            r = d.ctl('config', 'set', 'tls_profiles/edge/' + key, value)
+            equal(r.returncode, 0, r.stdout)
+        return env
+    change({'verify': 'required'})
+    until(lambda: secure() == 403, 5, lambda: 'without a client certificate: %s' % secure())
+    equal((secure('party'), secure('other')), (200, 403), 'with a good and with a foreign certificate')
+    change({'verify': 'optional'})
+    until(lambda: secure() == 200, 5, 'optional: none is fine')
+    equal((secure('party'), secure('other')), (200, 403), 'with a good and with a foreign certificate')
+    change({'verify': 'none', 'min_version': '"1.3"'})
+    until(lambda: secure(version=ssl.TLSVersion.TLSv1_2) != 200, 5, 'TLS 1.2 is refused')
+    equal(secure(), 200, 'TLS 1.3')
+    r = d.ctl('config', 'set', 'system/api/tls', 'null')
+    equal(r.returncode, 0, r.stdout)
+    until(lambda: not isinstance(plain(d), str) and plain(d) == 200, 5, 'plain again')
+
+
+def plain(d):
+    try:
+        return d.get('/stats').status
+    except OSError as e:
+        return str(e)

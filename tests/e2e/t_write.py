@@ -1,11 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The configuration written over REST: revisions, guards, references, going back by itself, listeners under standing calls, kills, tokens."""
+import os
+import random
 import socket
+import ssl
+import subprocess
+import threading
+import time
 
-from lib.base import check, equal, test, until
+from lib import certs
+from lib.base import Fail, Skip, alive, check, descendants, equal, need_root, test, until
 from lib.daemon import Bed
 from lib.rtp import both_ways
 from t_call import establish
+
+SOAK = bool(os.environ.get('POSTERN_SOAK_WRITES'))
+KILLS, CALLS = (200, 200) if SOAK else (9, 60)
 
 
 def write(bed, method, path, body=None, want=(200, 201, 204), **kw):
@@ -205,4 +215,131 @@ def write_port_ranges(t):
     both_ways(ra3, c3.rsdp.dest(), rb3, i3.rsdp.dest())
     hang_up(c3, i3)
     hang_up(c, i)
+    bed.d.no_calls()
+
+
+def revision_of(bed):
+    """(number, what admin shows, what the engine acts on) of the value that the writer counts up."""
+    number = int(etag(bed).strip('"'))
+    name = bed.d.get('/config/system').json['name']
+    targets = bed.d.get('/trunks/b').json['targets']
+    return number, name, targets[0]['port'] if targets else None
+
+
+@test(seconds=900 if SOAK else 90, slow=True)
+def write_killed_anywhere(t):
+    """kill -9 of engine, media, admin and the supervisor at any moment of a write: the old or the new revision is in force, whole, in all of them (200 times: script/test soak)"""
+    bed = Bed(t)
+    rnd, stop, tried, done = random.Random(1), threading.Event(), [0], [0]
+
+    def writer():
+        while not stop.is_set():
+            n = tried[0] + 1
+            doc = dict(bed.doc, system={'name': 'n%d' % n}, trunks=[dict(x, **({'target': 'sip:%s:%d;transport=udp' % (t.party['b'][0], 10000 + n)} if x['id'] == 'b' else {})) for x in bed.doc['trunks']])
+            tried[0] = n
+            try:
+                if bed.d.http('PUT', '/config', doc, seconds=15).status == 200:
+                    done[0] = n
+            except OSError:
+                time.sleep(0.01)
+
+    def whole():
+        """What is in force is one revision: the last one that was answered, or one that was tried since."""
+        low = done[0]
+        try:
+            number, name, port = revision_of(bed)
+        except (OSError, Fail, KeyError, ValueError):
+            return None
+        n = int(name[1:])
+        return n if port == 10000 + n and low <= n <= tried[0] else None
+
+    kills = 0
+    while kills < KILLS:
+        stop.clear()
+        w = threading.Thread(target=writer, daemon=True)
+        w.start()
+        until(lambda: done[0] > 0, 5, 'a first write')
+        for role in rnd.sample(('engine', 'media', 'admin') * 3, min(7, KILLS - kills - 1)):   # who dies often is given time
+            time.sleep(rnd.random() * 0.2)
+            try:
+                old = bed.d.kill(role)
+            except (Fail, ProcessLookupError):
+                continue
+            kills += 1
+            bed.d.restarted(role, old, seconds=12)
+        stop.set()
+        w.join(30)
+        until(whole, 8, lambda: 'one revision in all: tried %d, answered %d, seen %s' % (tried[0], done[0], revision_of(bed)))
+        w = threading.Thread(target=writer, daemon=True)     # the supervisor in the middle of a write: all end, and start again
+        stop.clear()
+        w.start()
+        time.sleep(0.05 + rnd.random() * 0.1)
+        kids = descendants(bed.d.proc.p.pid)
+        os.kill(bed.d.proc.p.pid, 9)
+        stop.set()
+        w.join(30)
+        bed.d.proc.wait(5)
+        until(lambda: not any(alive(p) for p in kids), 5, 'the children end')
+        kills += 1
+        t.procs.remove(bed.d.proc)
+        bed.d.start()
+        until(whole, 8, lambda: 'one revision in all after a start: tried %d, answered %d, seen %s' % (tried[0], done[0], revision_of(bed)))
+    t.note('%d kills, %d writes tried, %d in force' % (kills, tried[0], done[0]))
+    check(tried[0] > kills, 'hardly anything was written: %d', tried[0])
+
+
+@test()
+def write_disk_full(t):
+    """A full disk in the middle of a write: 507 or 500 with a reason, the old revision stays in force, calls go on; with room again writes go on"""
+    need_root('a full disk is answered with 507')
+    state = t.path('small')
+    os.mkdir(state)
+    if subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=3m', 'tmpfs', state], stderr=subprocess.DEVNULL).returncode:
+        raise Skip('a full disk is answered with 507: no tmpfs can be mounted here')
+    t.defer(lambda: subprocess.run(['umount', '-l', state]))
+    bed = Bed(t, start=False)
+    bed.d.state = os.path.join(state, 'state')
+    bed.d.start()
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    tag = etag(bed)
+    with open(os.path.join(state, 'filler'), 'wb', buffering=0) as f:
+        try:
+            while True:
+                f.write(b'x' * 4096)
+        except OSError:
+            pass
+    big = dict(bed.doc, policies=[], trunks=bed.doc['trunks'] + [{'id': 'more-%d' % k, 'realm': 'peering', 'target': 'sip:%s:%d' % (t.ip(99), 6000 + k)} for k in range(600)])
+    r = bed.d.http('PUT', '/config', big, seconds=10)
+    check(r.status in (507, 500) and r.json['detail'], 'the answer: %d %s', r.status, r.text[:200])
+    equal(r.status, 507, 'status: %s' % r.text)
+    equal(etag(bed), tag, 'the revision')
+    equal(len(bed.d.get('/config').json['trunks']), 2, 'trunks in force')
+    hang_up(c, i)
+    os.unlink(os.path.join(state, 'filler'))
+    write(bed, 'PATCH', '/config/system', {'name': 'room again'})
+    bed.d.stop()
+
+
+@test(seconds=90, slow=True)
+def write_all_under_calls(t):
+    """Every certificate and listener is replaced while calls over TLS and TCP stand (60; 200: script/test soak): no call ends, each can be hung up by its own connection"""
+    bed = Bed(t, a='tls', b='tcp', ports=260, system={'max_calls': 500})
+    calls = [establish(bed, bed.a, bed.b, '3%03d' % k) for k in range(CALLS)]
+    cert = certs.make(t)
+    cert.leaf('fresh', 'sbc.test', 'DNS:sbc.test,DNS:localhost,IP:' + t.ip(1))
+    write(bed, 'PUT', '/certificates/edge.pem', {'certificate': cert.read('fresh.pem').decode(), 'key': cert.read('fresh.key').decode()})
+    doc = bed.d.get('/config').json
+    for row in doc['listeners']:
+        row['port'] += 1000
+    write(bed, 'PUT', '/config', doc)
+    equal(len(bed.d.all_items('/calls')), CALLS, 'calls after listeners and certificates were replaced')
+    check(ssl.get_server_certificate((t.ip(1), t.at['a'][1] + 1000)).split() == cert.read('fresh.pem').decode().split(), 'the new certificate at the new listener')
+    for row in doc['listeners']:
+        row['port'] -= 1000
+    write(bed, 'PUT', '/config', doc)
+    both_ways(calls[0][2], calls[0][0].rsdp.dest(), calls[0][3], calls[0][1].rsdp.dest())
+    for k, (c, i, ra, rb) in enumerate(calls):
+        tx = (c if k % 2 else i).request('BYE')
+        (i if k % 2 else c).answer_bye()
+        equal(tx.final().status, 200, 'BYE of call %d' % k)
     bed.d.no_calls()
