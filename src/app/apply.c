@@ -73,7 +73,7 @@ void app_apply_answer(struct super *s, struct app_order *o, int status, const ch
 	wr_u32(&w, 0);
 	if (status && why)
 		put_why(&w, &n, why);
-	for (size_t i = 0; (note = conf_errors_at(o->notes, i)); i++)
+	for (size_t i = 0; o->notes && (note = conf_errors_at(o->notes, i)); i++) /* refused before it was looked at: none */
 		put_note(&w, &n, note);
 	wr_u32(&(struct writer){ count, count + 4, count, false }, n);
 	if (admin && admin->state == CHILD_SERVING)
