@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A change of configuration from a request to its answer. The new document is checked here; then the supervisor prepares it in all processes,
- * this one makes it durable, all take it, and the request is answered (docs/design/0002-api.md). Changes go one at a time, in the order in
+ * this one makes it durable, all take it, and the request is answered (docs/design/0003-api.md). Changes go one at a time, in the order in
  * which they came. What was taken until confirmed reverts by itself: the deadline stands in the database.
  */
 #include <errno.h>
