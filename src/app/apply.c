@@ -85,13 +85,25 @@ void app_apply_answer(struct super *s, struct app_order *o, int status, const ch
 /* ---- the order ---- */
 
 /* What is fixed from the start until the next one, with a warning. */
-static void tell_fixed(const struct conf_doc *was, const struct conf_doc *doc, struct conf_errors *notes)
+static void tell_fixed(const struct super *s, const struct conf_doc *doc, struct conf_errors *notes)
 {
 	size_t n;
-	const struct peer_system_conf *a = conf_objects(was, &peer_schema_system, &n)[0], *b = conf_objects(doc, &peer_schema_system, &n)[0];
+	const struct peer_system_conf *a = conf_objects(s->doc, &peer_schema_system, &n)[0], *b = conf_objects(doc, &peer_schema_system, &n)[0];
+	const struct { const char *pointer; int64_t was, is; } cap[] = { /* source_rate acts at once */
+		{ "/system/caps/message_bytes", a->caps.message_bytes, b->caps.message_bytes },
+		{ "/system/caps/connections", a->caps.connections, b->caps.connections },
+		{ "/system/caps/connections_per_source", a->caps.connections_per_source, b->caps.connections_per_source },
+		{ "/system/caps/handshake_seconds", a->caps.handshake_seconds, b->caps.handshake_seconds },
+		{ "/system/caps/idle_seconds", a->caps.idle_seconds, b->caps.idle_seconds },
+	};
 
-	if (b->max_calls > a->max_calls)
-		conf_warn(notes, "/system/max_calls", "memory for more calls is made at the next start");
+	if (b->max_calls > (int64_t)s->p->limits.max_calls)
+		conf_warn(notes, "/system/max_calls", "memory was made for %u calls: more at the next start", s->p->limits.max_calls);
+	if (strcmp(a->user_agent, b->user_agent) != 0)
+		conf_warn(notes, "/system/user_agent", "the SIP agent takes it up when the engine starts next");
+	for (size_t i = 0; i < ARRAY_LEN(cap); i++)
+		if (cap[i].was != cap[i].is)
+			conf_warn(notes, cap[i].pointer, "the SIP agent takes it up when the engine starts next");
 	if (a->trace.bytes != b->trace.bytes)
 		conf_warn(notes, "/system/trace/bytes", "the ring is made anew at the next start");
 }
@@ -176,7 +188,7 @@ static int check(struct super *s, struct app_order *o, struct app_next *ret)
 	if (!err)
 		err = open_all(s, o, c.doc, ret);
 	if (!err) {
-		tell_fixed(s->doc, c.doc, o->notes);
+		tell_fixed(s, c.doc, o->notes);
 		ret->bundle = base_ref(full);
 		ret->doc = base_ref(c.doc);
 	}

@@ -49,6 +49,9 @@ def write_revisions(t):
     write(bed, 'PUT', '/config?dry_run=1', dict(bed.d.get('/config').json, nonsense=1), want=422)
     write(bed, 'PATCH', '/config/system?dry_run=1', {'name': 'never'})
     equal(etag(bed), second, 'the revision after what must not change it')
+    later = {'user_agent': 'Other', 'max_calls': 9000, 'caps': {'idle_seconds': 77}}
+    told = {w['pointer'] for w in write(bed, 'PUT', '/config', dict(bed.doc, system={'name': 'e2e', **later})).json['warnings']}
+    check({'/system/user_agent', '/system/max_calls', '/system/caps/idle_seconds'} <= told, 'what acts at the next start only: %s', told)
     write(bed, 'POST', '/config/rollback', {'revision': 1})
     check(int(etag(bed).strip('"')) > int(second.strip('"')), 'a rollback is a new revision')
     equal(bed.d.get('/config').json['system']['name'], 'e2e', 'the name after the rollback')
