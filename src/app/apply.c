@@ -257,6 +257,7 @@ void app_apply_message(struct child *c, struct loop_msg *m)
 		app_super_kill(c);
 		return;
 	}
+	loop_timer_stop(&s->turn);
 	if (s->waiting) /* of an admin that is gone, or has given it up */
 		order_free(s->waiting);
 	s->waiting = o;
