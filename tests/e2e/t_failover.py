@@ -89,6 +89,7 @@ def f1_static_lists(t):
     equal(h.through('3001')[0], 1, 'second list')
     h.b[2].close()
     h.b[1].close()
+    time.sleep(0.2)        # a socket lives on until its reader has noticed
     equal(h.through('2002')[0], 0, 'first list, UDP refused: TLS')
     equal(h.through('3002')[0], 0, 'second list, TCP refused: TLS')
 
