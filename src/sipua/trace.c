@@ -27,6 +27,7 @@ static struct {
 	struct base_trace_head head;
 	struct slice raw;
 	bool suspect;
+	size_t body;
 	struct sipua_conn *conn;   /* of a stream: `used` bytes of it are this message's */
 	size_t used;
 } now;
@@ -85,10 +86,16 @@ static bool is_suspect(const msg_t *msg, const sip_t *sip)
 	return msg_has_error(msg) || is_credentials(sip);
 }
 
-static void put(const struct base_trace_head *head, struct slice raw, bool suspect)
+static size_t body_bytes(const sip_t *sip)
 {
-	const char *body = suspect ? NULL : memmem(raw.p, raw.n, "\r\n\r\n", 4);
-	struct slice look = body ? (struct slice){ body + 4, (size_t)(raw.p + raw.n - body - 4) } : raw, hide[HIDE_MAX];
+	return sip->sip_payload ? sip->sip_payload->pl_len : 0;
+}
+
+/** Where to look: in the body alone, where the message ends with one of that length. */
+static void put(const struct base_trace_head *head, struct slice raw, bool suspect, size_t body)
+{
+	bool whole = suspect || raw.n < body + 4 || memcmp(raw.p + raw.n - body - 4, "\r\n\r\n", 4);
+	struct slice look = whole ? raw : (struct slice){ raw.p + raw.n - body, body }, hide[HIDE_MAX];
 
 	base_trace_put(ring, head, raw, hide, wire_secrets_find(look, hide, HIDE_MAX));
 }
@@ -152,7 +159,7 @@ static bool begins_with(struct slice s, const char *word)
 static bool stream_message(struct sipua_conn *c, const msg_t *msg, const sip_t *sip)
 {
 	struct slice raw = { c->raw, c->nraw };
-	size_t head, body = sip->sip_payload ? sip->sip_payload->pl_len : 0;
+	size_t head, body = body_bytes(sip);
 
 	while (raw.n && (*raw.p == '\r' || *raw.p == '\n'))
 		raw = (struct slice){ raw.p + 1, raw.n - 1 };
@@ -216,6 +223,7 @@ void sipua_trace_arrived(tport_t *tp, msg_t *msg)
 		return;
 	now.waits = true;
 	now.suspect = is_suspect(msg, sip);
+	now.body = body_bytes(sip);
 	now.head = head_of(f->ua, f->listener, sip->sip_call_id->i_id, 0);
 	from_su(msg_addr(msg), &now.head.peer);
 	if (f->conn)
@@ -232,7 +240,7 @@ void sipua_trace_take(void)
 	if (!now.waits)
 		return;
 	now.waits = false;
-	put(&now.head, now.raw, now.suspect);
+	put(&now.head, now.raw, now.suspect, now.body);
 }
 
 void sipua_trace_gone(const struct sipua_conn *c)
@@ -306,17 +314,17 @@ static void sent_by_stream(struct sipua *ua, unsigned listener, msg_t *msg, cons
 	from_su(msg_addr(msg), &head.peer);
 	if (f && f->conn)
 		head.local = *conn_local(f->conn);
-	put(&head, gathered(msg), is_suspect(msg, sip));
+	put(&head, gathered(msg), is_suspect(msg, sip), body_bytes(sip));
 }
 
-static void sent_by_datagram(struct sipua *ua, unsigned listener, const struct sipua_sent *d, const char *call_id, bool suspect)
+static void sent_by_datagram(struct sipua *ua, unsigned listener, const struct sipua_sent *d, const char *call_id, bool suspect, size_t body)
 {
 	struct base_trace_head head = head_of(ua, listener, call_id, BASE_TRACE_OUT);
 
 	if (!goes(head.key))
 		return;
 	memcpy(&head.peer, d->to, d->to_len < sizeof(head.peer) ? d->to_len : sizeof(head.peer));
-	put(&head, (struct slice){ (const char *)d->bytes, d->len }, suspect);
+	put(&head, (struct slice){ (const char *)d->bytes, d->len }, suspect, body);
 }
 
 void sipua_trace_sent(tport_t *tp, msg_t *msg, const struct sipua_sent *d)
@@ -337,7 +345,7 @@ void sipua_trace_sent(tport_t *tp, msg_t *msg, const struct sipua_sent *d)
 	if (!is_sent_kept(ua, sip))
 		return;
 	if (f)
-		sent_by_datagram(ua, listener, d, sip->sip_call_id->i_id, is_suspect(msg, sip));
+		sent_by_datagram(ua, listener, d, sip->sip_call_id->i_id, is_suspect(msg, sip), body_bytes(sip));
 	else
 		sent_by_stream(ua, listener, msg, sip);
 }
@@ -349,5 +357,5 @@ void sipua_trace_answered(const struct sipua_sent *d, const sip_t *request)
 	if (!ring || !f || !f->ua)
 		return;
 	sipua_trace_take();
-	sent_by_datagram(f->ua, f->listener, d, request->sip_call_id->i_id, true);
+	sent_by_datagram(f->ua, f->listener, d, request->sip_call_id->i_id, true, 0);
 }

@@ -3,6 +3,7 @@
  * Where the secrets of a message stand: credentials (RFC 3261 sections 20.7 and 20.28), keys in SDP (RFC 4568, RFC 4567, k= of RFC 4566).
  * Goes from colon to colon and looks at the word before it, wherever lines begin and end: what a lax reader would take for a key is found too.
  */
+#include <string.h>
 #include <strings.h>
 
 #include "postern/wire.h"
@@ -60,6 +61,9 @@ static struct slice secret_at(const char *start, const char *colon, const char *
 
 	while (name > start && is_blank(name[-1]))
 		name--;
+	/* most names end otherwise: authorization, crypto, key-mgmt */
+	if (name == start || !strchr("nNoOtT", name[-1]))
+		return (struct slice){ NULL, 0 };
 	if (ends_with(start, name, "authorization", 13)) {
 		to = value_end(from, end);
 		if (blank_skip(token_skip(from, end), end) < to) /* a scheme, and more */
