@@ -39,14 +39,41 @@ static bool next_piece(struct slice *s, char stop, struct slice *ret)
 	return true;
 }
 
-/** Parameters behind an address: all but those that hold an address by themselves (`cid` of Referred-By). */
+static struct slice without_port(struct slice agent)
+{
+	const char *end = agent.n && *agent.p == '[' ? memchr(agent.p, ']', agent.n) : NULL, *colon;
+
+	if (end)
+		return (struct slice){ agent.p, (size_t)(end + 1 - agent.p) };
+	colon = memchr(agent.p, ':', agent.n);
+	return colon ? (struct slice){ agent.p, (size_t)(colon - agent.p) } : agent;
+}
+
+/** Does a parameter hold an address by itself (`cid` of Referred-By, `maddr` of a URI without brackets)? */
+static bool names_a_host(struct slice param)
+{
+	const char *eq = memchr(param.p, '=', param.n);
+	union base_addr a;
+	struct slice v;
+
+	if (memchr(param.p, '@', param.n) || starts(param, SLICE("maddr")) || starts(param, SLICE("received")))
+		return true;
+	if (!eq)
+		return false;
+	v = call_text_trimmed((struct slice){ eq + 1, param.n - (size_t)(eq + 1 - param.p) });
+	if (v.n > 1 && *v.p == '"')
+		v = (struct slice){ v.p + 1, v.n - 2 };
+	return !base_addr_parse(without_port(v), 0, &a);
+}
+
+/** Parameters behind an address: all but those that hold an address. */
 static void header_params(struct text *t, struct slice rest)
 {
 	struct slice one;
 
 	while (next_piece(&rest, ';', &one)) {
 		one = call_text_trimmed(one);
-		if (!one.n || memchr(one.p, '@', one.n))
+		if (!one.n || names_a_host(one))
 			continue;
 		text_add(t, ";");
 		text_slice(t, one);
@@ -203,16 +230,6 @@ static void replace_all(struct text *t, struct slice in, struct slice what, stru
 		i = 0;
 	}
 	text_slice(t, in);
-}
-
-static struct slice without_port(struct slice agent)
-{
-	const char *end = agent.n && *agent.p == '[' ? memchr(agent.p, ']', agent.n) : NULL, *colon;
-
-	if (end)
-		return (struct slice){ agent.p, (size_t)(end + 1 - agent.p) };
-	colon = memchr(agent.p, ':', agent.n);
-	return colon ? (struct slice){ agent.p, (size_t)(colon - agent.p) } : agent;
 }
 
 void call_hide_agents(struct text *t, struct slice list, struct slice host)

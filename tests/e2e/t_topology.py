@@ -56,12 +56,12 @@ def bed_of(t, **kw):
 def telling(side, n=1):
     """Headers that name the inside in every way that headers have."""
     ip, name, six = INSIDE[side]
-    return [('P-Asserted-Identity', '"Ann" <sip:49%d@%s:5070;transport=tcp>, <tel:+4930>' % (n, name)), ('P-Preferred-Identity', 'sip:49%d@%s' % (n, ip)),
-            ('Remote-Party-ID', '"Ann" <sip:49%d@[%s]>;party=calling;id-type=subscriber;privacy=off' % (n, six)),
+    return [('P-Asserted-Identity', '"Ann" <sip:49%d@%s:5070;transport=tcp>, <tel:+4930>' % (n, name)), ('P-Preferred-Identity', 'sip:49%d@%s;maddr=%s;y=[%s]:5060' % (n, ip, name, six)),
+            ('Remote-Party-ID', '"Ann" <sip:49%d@[%s]>;party=calling;id-type=subscriber;privacy=off;z="%s:5060"' % (n, six, ip)),
             ('Diversion', '<sip:50%d@%s>;reason=unconditional;counter=1, <sip:51%d@%s:5080;x=y>;reason=no-answer' % (n, name, n, ip)),
             ('History-Info', '<sip:52%d@%s?Reason=SIP%%3Bcause%%3D302&Route=%s>;index=1, <sip:53%d@[%s];cause=486>;index=1.1;rc=1' % (n, name, name, n, six)),
             ('Referred-By', '"R" <sip:54%d@%s>;cid="2039.%d@%s"' % (n, ip, n, name)), ('Reply-To', '<sip:55%d@%s>' % (n, name)),
-            ('Call-Info', '<http://%s/photo.png>;purpose=icon, <sip:56%d@%s:5099>;purpose=info, <cid:part7>' % (name, n, ip)), ('Error-Info', '<sip:57%d@%s>, <https://[%s]:8443/x>' % (n, name, six)),
+            ('Call-Info', '<http://%s/photo.png>;purpose=icon, <sip:56%d@%s:5099;maddr=%s;x=%s>;purpose=info, <cid:part7>' % (name, n, ip, ip, ip)), ('Error-Info', '<sip:57%d@%s>, <https://[%s]:8443/x>' % (n, name, six)),
             ('Alert-Info', '<http://%s/ring.wav>, <urn:alert:service:normal>' % ip), ('Warning', '399 %s:5060 "no way at %s", 301 %s "x"' % (ip, ip, name)),
             ('P-Called-Party-ID', '<sip:58%d@%s>' % (n, name)), ('In-Reply-To', '7@%s' % ip), ('Server' if n > 90 else 'User-Agent', 'inside-%s-PBX/1' % side), ('Contact-Test', 'kept')]
 
