@@ -9,12 +9,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t buf[CALL_RECORD_MAX], again[CALL_RECORD_MAX];
+	struct slice rest = { (const char *)data, size };
+	struct call_note note;
 	struct call_record r;
 	struct call_store *s;
 	unsigned torn, i;
 	size_t n;
 	uint8_t *mem;
 
+	while (call_note_next(&rest, &note))
+		must(note.name.n <= size && note.value.n <= size);
 	if (!call_record_parse(data, size, &r) && !call_record_print(&r, again, sizeof again, &n) && n <= size)
 		must(!call_record_parse(again, n, &r));
 	mem = aligned_alloc(64, (size + 8192 + 63) & ~(size_t)63);

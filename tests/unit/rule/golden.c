@@ -8,7 +8,9 @@
  * With RULE_WRITE=1 in the environment the files are written anew with what came out; read the difference before it is committed.
  * Every policy here, and every file of policies/, is also printed, parsed again and printed again.
  */
+#define _GNU_SOURCE /* nftw */
 #include <dirent.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -402,6 +404,60 @@ static void test_import_many(void **state)
 	assert_true(whole >= 22); /* the others say what they could not carry over */
 }
 
+/* ---- every message of the corpora passes a policy that looks everywhere ---- */
+static struct rule_chain *everywhere;
+static unsigned messages;
+
+static int pass_file(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	struct rule_text_msg *m = NULL, *again = NULL;
+	struct rule_at where = { .hook = RULE_SEND };
+	struct rule_result r;
+	char *text, *out;
+	size_t n;
+
+	if (type != FTW_F || st->st_size > MOST - 1)
+		return 0;
+	text = file_read(path, &n);
+	if (!rule_text_parse((struct slice){ text, n }, &m)) {
+		where.dialog = rule_text_dialog(m);
+		rule_chain_run(everywhere, &where, &rule_text_ops, m, NULL, &r);
+		out = rule_text_print(m);
+		if (rule_text_parse(slice_str(out), &again))
+			fail_msg("%s: what comes out is no message", path);
+		free(out);
+		messages++;
+	}
+	rule_text_free(m);
+	rule_text_free(again);
+	free(text);
+	return 0;
+}
+
+static void test_corpora(void **state)
+{
+	static const char text[] = "policy p on send any {\n set from.user \"${to.user}\", set contact.host \"x.example\", add privacy \"id\", keep allow { INVITE, ACK, BYE, CANCEL }\n"
+		" remove header[\"X-*\"]\n when has sdp then keep sdp.audio.codecs { PCMA, PCMU }, set sdp.audio.ptime 30\n when from.display ~ \"(.*)\" then set subject \"$1\"\n default user-agent \"u\"\n}\n";
+	const char *folder = getenv("POSTERN_CORPORA");
+	struct rule_load how = { .file = "c" };
+	struct rule_errors *errs = rule_errors_new();
+	struct rule_set *s = NULL;
+
+	if (!folder) {
+		base_unref(errs);
+		skip();
+	}
+	assert_int_equal(rule_set_load(slice_str(text), &how, errs, &s), 0);
+	assert_int_equal(rule_chain_new(&s, 1, NULL, &everywhere), 0);
+	messages = 0;
+	nftw(folder, pass_file, 16, FTW_PHYS);
+	print_message("%u messages of the corpora\n", messages);
+	assert_true(messages > 100);
+	base_unref(everywhere);
+	base_unref(s);
+	base_unref(errs);
+}
+
 /* ---- the man page is of the tables ---- */
 static void test_reference(void **state)
 {
@@ -424,7 +480,7 @@ static int leaks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_cases, leaks), cmocka_unit_test_teardown(test_shipped, leaks), cmocka_unit_test_teardown(test_import, leaks), cmocka_unit_test_teardown(test_import_many, leaks),
+		cmocka_unit_test_teardown(test_cases, leaks), cmocka_unit_test_teardown(test_shipped, leaks), cmocka_unit_test_teardown(test_import, leaks), cmocka_unit_test_teardown(test_import_many, leaks), cmocka_unit_test_teardown(test_corpora, leaks),
 		cmocka_unit_test(test_reference),
 	};
 
