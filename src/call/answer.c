@@ -121,7 +121,7 @@ static bool early_sdp(struct call_exchange *x, const struct wire_sip *resp, bool
 		return answer_ours(x, resp);
 	if ((offer && !pass_offer(x, resp)) || (x->ours && present_early(x, resp)))
 		*ret = (struct slice){ x->offer_out.p, x->offer_out.n };
-	else if (x->has_offer && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
+	else if (x->has_offer && !x->updated && call_body_is_sdp(resp) && !take_answer(x, call_body_sdp(resp)))
 		*ret = (struct slice){ x->answer_out.p, x->answer_out.n };
 	return true;
 }
@@ -211,7 +211,7 @@ static void on_success(struct call_exchange *x, const struct wire_sip *resp)
 		x->state = CALL_X_ACK; /* its answer is in the caller's */
 	} else if (!x->has_offer)
 		status = 0; /* offer and answer went in a reliable 18x and its PRACK */
-	else if (call_body_is_sdp(resp))
+	else if (call_body_is_sdp(resp) && !x->updated)
 		status = take_answer(x, call_body_sdp(resp));
 	else if (!x->answered)
 		status = 488;

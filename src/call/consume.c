@@ -100,6 +100,7 @@ static int take_offer(struct call_exchange *x, const uint8_t *want)
 		return 500;
 	leg->was_offer = true;
 	memcpy(leg->want_dir, want, sizeof leg->want_dir);
+	call_exchange_updated(x->call);
 	call_media_apply(x->call);
 	return 0;
 }

@@ -154,6 +154,17 @@ static int busy_beside(const struct call_leg *leg)
 	return busy;
 }
 
+void call_exchange_updated(struct call *c)
+{
+	struct call_exchange *x = c->x;
+
+	if (!x || !x->initial || !x->answered)
+		return;
+	x->updated = true;
+	if (x->has_offer && call_text_set(&x->answer_out, (struct slice){ x->from->sdp_out.p, x->from->sdp_out.n }))
+		base_log_limited(BASE_ERROR, 1, "call", "no memory for an answer call=%s", c->id);
+}
+
 static bool ack_due(const struct call_exchange *x, const struct call_leg *leg)
 {
 	return x && x->from != leg && x->srv && x->method == WIRE_INVITE && x->state != CALL_X_ACK && sipua_srv_status(x->srv) >= 200;

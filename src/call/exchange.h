@@ -38,6 +38,7 @@ struct call_exchange {
 	bool ours;                     /* the callee's offer/answer is between it and us (ours.c) */
 	bool presented;                /* and the caller got its outcome as an offer in a reliable response */
 	bool answered;                 /* an answer went to `from` (in 18x or 2xx) */
+	bool updated;                  /* and an UPDATE has changed the session since: what the INVITE's responses repeat of it counts no more */
 	bool canceled;
 	bool consumed;                 /* answered here: `to` knows nothing of it */
 	bool beside;                   /* in call->others, and counted */
@@ -125,6 +126,8 @@ void call_replace_end(struct call_engine *e);
 int call_exchange_busy(const struct call_leg *leg);
 /** The same for a re-INVITE: while the INVITE that makes the dialog is open no other may be (RFC 3261 sections 14.1 and 14.2). */
 int call_exchange_busy_invite(const struct call_leg *leg);
+/** An UPDATE within the INVITE that makes the call was agreed on: its 2xx is to say what is in force now (RFC 3311 section 5.1). */
+void call_exchange_updated(struct call *c);
 /** Is an INVITE of the other leg's peer answered, and nothing but its ACK due? */
 bool call_exchange_acks(const struct call_leg *leg);
 struct call_exchange *call_exchange_new(struct call_leg *from, struct call_leg *to, struct sipua_srv *srv, enum wire_method method);

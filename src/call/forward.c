@@ -211,6 +211,7 @@ static int commit(struct call_exchange *x)
 	from->was_offer = true;
 	to->was_offer = false;
 	call_own_shown(from); /* a request of ours that waited to show this is not wanted any more */
+	call_exchange_updated(x->call);
 	call_media_apply(x->call);
 	return 0;
 }

@@ -219,6 +219,7 @@ int call_setup_invite(struct call_exchange *x)
 	if (call_setup_addresses(x->to, target, sip, &adr))
 		return 414;
 	call_reliable_restart(x);
+	x->updated = false;
 	status = offer_make(x, sip);
 	if (status)
 		return status;

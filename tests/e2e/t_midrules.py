@@ -287,9 +287,16 @@ def midrule_early_update(t):
         else:
             equal(tx.final().status, 488, 'UPDATE towards a side that has none')
         i.not_seen('UPDATE', 0.1)
-        i.reply(200, headers=[allow])
-        c.wait(200)
+        # the 2xx repeats the first answer, which changes nothing: the caller gets what is in force, and a refresh is one
+        i.reply(200, headers=[allow], sdp=sdp_text(bed.b.ip, 31000))
+        check(c.wait(200).sdp, 'no description in the 2xx')
         i.expect('ACK')
+        kept = ('a=curr:qos local sendrecv',) if allow is ALLOW else ('a=curr:qos local none',)
+        tx = c.request('INVITE', [ALLOW], sdp_text(bed.a.ip, 30002, version=4, extra=kept))
+        r = tx.final()
+        equal(r.status, 200, 'a refresh')
+        c.ack(r)
+        i.not_seen('INVITE', 0.1)
         tx = c.request('BYE')
         i.answer_bye()
         equal(tx.final().status, 200, 'BYE')
