@@ -224,6 +224,9 @@ const struct base_histogram_row *base_histogram_row(enum base_histogram id);
 /** Two additions. */
 void base_observe_ms(enum base_histogram id, int64_t ms);
 
+/** Give memory that is free back to the system: walks the heap, for idle moments. */
+void base_heap_trim(void);
+
 /* ---- ring: records of any length from one producer to one consumer, in memory that both map ---- */
 struct base_ring;
 /**

@@ -24,12 +24,6 @@
 static const char *const withheld[] = { "POSTERN_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY=", "GLIBC_TUNABLES=" };
 #define ENV_MAX 256
 
-/*
- * The heap on huge pages: the engine's grows and shrinks with every burst of calls, and a page fault for each 4 KB costs as much as parsing a
- * message (2.5 faults a call become 0.3; a quarter of the CPU at 3,000 calls/s).
- */
-static const char engine_tunables[] = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=400";
-
 int app_exe_open(enum app_role role)
 {
 	char path[PATH_MAX], *slash;
@@ -115,8 +109,6 @@ int app_spawn(const struct app_spawn *s, pid_t *ret_pid)
 	for (char **e = environ; *e && n < ENV_MAX; e++)
 		if (!is_withheld(*e))
 			env[n++] = *e;
-	if (s->huge_heap)
-		env[n++] = (char *)(uintptr_t)engine_tunables;
 	env[n] = NULL;
 	pid = fork();
 	if (pid < 0)

@@ -22,7 +22,6 @@ struct app_spawn {
 	const int *fd; unsigned nfds;      /* become APP_CHAN_FD, APP_CHAN_FD + 1 ... */
 	const struct app_user *user;
 	const int *folder;                 /* becomes its working folder, by descriptor: the way to it may be closed to the user; NULL: stays */
-	bool huge_heap;                    /* the engine: its heap on huge pages */
 };
 
 /** Path descriptor of a role's executable: beside our own in a build tree, else in libexecdir. -errno. */

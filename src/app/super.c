@@ -248,7 +248,7 @@ static int child_start(struct seat *seat, struct child *c)
 		return err;
 	snprintf(name, sizeof(name), "postern-%s", app_role_name(seat->role));
 	err = app_spawn(&(struct app_spawn){ .exe = s->p->exe[seat->role], .argv = argv, .fd = &pair[1], .nfds = 1, .user = &s->p->user,
-		.folder = seat->role == APP_ADMIN ? &s->p->state_fd : NULL, .huge_heap = seat->role == APP_ENGINE }, &c->pid);
+		.folder = seat->role == APP_ADMIN ? &s->p->state_fd : NULL }, &c->pid);
 	close(pair[1]);
 	if (!err)
 		err = loop_chan_open(s->loop, pair[0], on_message, c, &c->chan);

@@ -6,7 +6,6 @@
 #include "sipua/priv.h"
 #include "sipua/guard/guard.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 
 #define UDP_BUFFER_BYTES (4u << 20)
 #define TRIM_EVERY_MS 30000
-#define TRIM_THRESHOLD_BYTES (256 << 20)
 #define WATCH_EVERY_MS 1000
 /* timers I and K hold whole transactions only to swallow what comes again; strays are swallowed without them (front.c) */
 #define T4_MS 1000
@@ -103,7 +101,7 @@ static void trim(void *arg)
 	unsigned now = ua->figures.srv + ua->figures.cli;
 
 	if (ua->trim_peak > 64 && now < ua->trim_peak / 2) {
-		malloc_trim(0);
+		base_heap_trim();
 		ua->trim_peak = now;
 	} else if (now > ua->trim_peak) {
 		ua->trim_peak = now;
@@ -290,7 +288,6 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 	signal(SIGPIPE, SIG_IGN);
 	while (!sipua_hash_seed)
 		base_random(&sipua_hash_seed, sizeof(sipua_hash_seed));
-	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES); /* trim() gives memory back; not free(), to fetch it again at once */
 	sipua_now.fd = -1;
 	sipua_loop_thread = true;
 	err = set_identity(ua, user_agent);
