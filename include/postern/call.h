@@ -113,6 +113,8 @@ void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over);
 /** The record is about to be carried on: false where three engines died of it, each in the midst of that. _tried: it went well. */
 bool call_store_try(struct call_store *s, uint32_t slot);
 void call_store_tried(struct call_store *s, uint32_t slot);
+/** A call in set-up rings: from now on its record reads as CALL_EARLY. One byte, no copy. */
+void call_store_ringing(struct call_store *s, uint32_t slot);
 /** Give the memory of unused blocks back to the system; does nothing while there are calls. */
 void call_store_trim(struct call_store *s);
 /** Reader: a stable copy of the record into buf (CALL_RECORD_MAX), parsed. ERR_NOTFOUND empty slot, ERR_TORN. Any process, any thread. */

@@ -7,6 +7,27 @@
 
 #include "postern/base.h"
 
+/* four decimals without leading zeros, as inet_pton has it; by hand: it is asked some ten times for each call */
+static bool dotted_quad(struct slice s, void *ret)
+{
+	uint8_t out[4];
+	size_t i = 0;
+
+	for (unsigned part = 0; part < 4; part++) {
+		unsigned v = 0, digits = 0;
+
+		for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9' && digits < 4; i++, digits++)
+			v = 10 * v + (unsigned)(s.p[i] - '0');
+		if (!digits || v > 255 || (digits > 1 && s.p[i - digits] == '0') || (part < 3 && (i == s.n || s.p[i++] != '.')))
+			return false;
+		out[part] = (uint8_t)v;
+	}
+	if (i != s.n)
+		return false;
+	memcpy(ret, out, sizeof(out));
+	return true;
+}
+
 int base_addr_parse(struct slice host, uint16_t port, union base_addr *ret)
 {
 	char text[INET6_ADDRSTRLEN + 1];
@@ -15,12 +36,11 @@ int base_addr_parse(struct slice host, uint16_t port, union base_addr *ret)
 
 	if (bracket)
 		host = (struct slice){ host.p + 1, host.n - 2 };
-	if (host.n == 0 || memchr(host.p, 0, host.n) || !slice_copy(text, sizeof(text), host))
-		return ERR_PROTO;
-	if (!bracket && inet_pton(AF_INET, text, &a.in.sin_addr) == 1) {
+	if (!bracket && dotted_quad(host, &a.in.sin_addr)) {
 		a.in.sin_family = AF_INET;
 		a.in.sin_port = htons(port);
-	} else if (inet_pton(AF_INET6, text, &a.in6.sin6_addr) == 1) {
+	} else if (memchr(host.p, ':', host.n) && !memchr(host.p, 0, host.n) && slice_copy(text, sizeof(text), host)
+		&& inet_pton(AF_INET6, text, &a.in6.sin6_addr) == 1) {
 		a.in6.sin6_family = AF_INET6;
 		a.in6.sin6_port = htons(port);
 	} else {
@@ -98,13 +118,16 @@ bool base_addr_is_any(const union base_addr *a)
 
 bool base_addr_is_private(const union base_addr *a)
 {
-	static const struct { const char *net; unsigned bits; } nets[] = {
-		{ "10.0.0.0", 8 }, { "172.16.0.0", 12 }, { "192.168.0.0", 16 }, { "100.64.0.0", 10 }, { "169.254.0.0", 16 }, { "fc00::", 7 }, { "fe80::", 10 },
+	/* RFC 1918, 6598, 3927; 4193, 4291: the first two bytes decide */
+	static const struct { uint8_t bytes, net[2], mask[2]; } nets[] = {
+		{ 4, { 10, 0 }, { 255, 0 } }, { 4, { 172, 16 }, { 255, 240 } }, { 4, { 192, 168 }, { 255, 255 } }, { 4, { 100, 64 }, { 255, 192 } },
+		{ 4, { 169, 254 }, { 255, 255 } }, { 16, { 0xfc, 0 }, { 0xfe, 0 } }, { 16, { 0xfe, 0x80 }, { 0xff, 0xc0 } },
 	};
-	union base_addr net;
+	const uint8_t *p;
+	size_t n = host_bytes(a, &p);
 
 	for (size_t i = 0; i < ARRAY_LEN(nets); i++)
-		if (!base_addr_parse(slice_str(nets[i].net), 0, &net) && base_addr_in_net(a, &net, nets[i].bits))
+		if (n == nets[i].bytes && (p[0] & nets[i].mask[0]) == nets[i].net[0] && (p[1] & nets[i].mask[1]) == nets[i].net[1])
 			return true;
 	return false;
 }

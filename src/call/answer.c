@@ -147,9 +147,12 @@ static void on_provisional(struct call_exchange *x, int status, const struct wir
 		c->ringing_ms = base_wall_ms();
 		base_observe_ms(HISTOGRAM_POST_DIAL, c->ringing_ms - c->start_ms);
 	}
-	if (c->state == CALL_SETUP || sdp.n) {
+	if (sdp.n || c->state == CALL_SETUP) {
 		c->state = CALL_EARLY;
-		call_persist(c);
+		if (!sdp.n)
+			call_store_ringing(c->eng->store, c->slot); /* that is all that is new */
+		else if (call_persist(c))
+			return;
 	}
 	msg = response_for(x, status, resp, sdp);
 	if (msg)

@@ -75,9 +75,11 @@ void call_quality_end(const struct call *c, struct text *cdr)
 			text_add(cdr, "%s{\"leg\":\"%s\",", n++ ? "," : "", k ? "b" : "a");
 			print(cdr, &f, i);
 			text_add(cdr, "}");
-			print(&t, &f, i);
-			call_event(&c->leg[k], EVENT_QUALITY, more);
-			count(&f);
+			if (f.rx_packets | f.tx_packets) { /* of a stream that never was there is nothing to tell */
+				print(&t, &f, i);
+				call_event(&c->leg[k], EVENT_QUALITY, more);
+				count(&f);
+			}
 		}
 	text_add(cdr, "]");
 }

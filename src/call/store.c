@@ -2,7 +2,7 @@
 /*
  * Call records in state memory, copy on write (docs/design/0001-house.md).
  *
- * Layout: header, heads[slots], ending[slots], next[blocks], data[blocks][512]. A head is one 64-bit word {generation 22, length 18, block+1 24}; 0 is an
+ * Layout: header, heads[slots], mark[slots], next[blocks], data[blocks][512]. A head is one 64-bit word {generation 22, length 18, block+1 24}; 0 is an
  * empty slot. A record's bytes begin with a checksum over slot, head and content. The writer fills free blocks, then stores the head: whatever
  * instant kills it leaves the old record or the new one. The list of free blocks is private to the writer and rebuilt from the heads.
  */
@@ -26,10 +26,15 @@ struct store_header {
 	uint64_t pad[6];
 };
 
+enum {
+	MARK_ENDING = 1,               /* it is being ended: its successor finishes that; `over` in the two bits above */
+	MARK_RINGING = 8               /* of one in set-up; above it: tries to carry it on */
+};
+
 struct layout {
 	struct store_header *h;
 	uint64_t *head;
-	uint8_t *ending;               /* bit 0: the call is being ended, its successor finishes that; bits 1, 2: `over`; above: tries to carry it on */
+	uint8_t *mark;                 /* MARK_*: what became of the call since its record was written */
 	uint32_t *next;
 	uint8_t *data;
 	uint32_t slots, blocks;
@@ -85,8 +90,8 @@ static void layout_set(struct layout *m, void *mem, uint32_t slots, uint32_t blo
 	m->slots = slots;
 	m->blocks = blocks;
 	m->head = (uint64_t *)(void *)(p + sizeof *m->h);
-	m->ending = p + sizeof *m->h + (size_t)slots * 8;
-	m->next = (uint32_t *)(void *)(m->ending + ((slots + 63) & ~63u));
+	m->mark = p + sizeof *m->h + (size_t)slots * 8;
+	m->next = (uint32_t *)(void *)(m->mark + ((slots + 63) & ~63u));
 	m->data = p + layout_bytes(slots, blocks) - (size_t)blocks * BLOCK_BYTES;
 }
 
@@ -138,7 +143,7 @@ unsigned call_store_slots(const void *mem, size_t bytes)
 int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, struct call_record *ret)
 {
 	struct layout m;
-	uint8_t copy[RECORD_MAX], ending;
+	uint8_t copy[RECORD_MAX], mark;
 	uint64_t head;
 	int tries, err = layout_on(&m, mem, bytes);
 
@@ -159,10 +164,12 @@ int call_store_read(const void *mem, size_t bytes, uint32_t slot, uint8_t *buf, 
 			return err;
 		memcpy(buf, copy + SUM_BYTES, head_len(head) - SUM_BYTES);
 		err = call_record_parse(buf, head_len(head) - SUM_BYTES, ret);
-		ending = __atomic_load_n(&m.ending[slot], __ATOMIC_ACQUIRE);
-		if (!err && ending & 1) {
+		mark = __atomic_load_n(&m.mark[slot], __ATOMIC_ACQUIRE);
+		if (!err && mark & MARK_ENDING) {
 			ret->state = CALL_ENDING;
-			ret->over = ending >> 1 & 3;
+			ret->over = mark >> 1 & 3;
+		} else if (!err && mark & MARK_RINGING && ret->state == CALL_SETUP) {
+			ret->state = CALL_EARLY;
 		}
 		return err;
 	}
@@ -282,7 +289,7 @@ int call_store_add(struct call_store *s, uint32_t *ret_slot)
 	if (!s->nfree_slot)
 		return ERR_FULL;
 	*ret_slot = s->free_slot[--s->nfree_slot];
-	s->m.ending[*ret_slot] = 0;
+	s->m.mark[*ret_slot] = 0;
 	s->used++;
 	return 0;
 }
@@ -345,22 +352,27 @@ void call_store_del(struct call_store *s, uint32_t slot)
 
 void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over)
 {
-	__atomic_store_n(&s->m.ending[slot], (uint8_t)(over << 1 | 1), __ATOMIC_RELEASE);
+	__atomic_store_n(&s->m.mark[slot], (uint8_t)(over << 1 | MARK_ENDING), __ATOMIC_RELEASE);
+}
+
+void call_store_ringing(struct call_store *s, uint32_t slot)
+{
+	__atomic_store_n(&s->m.mark[slot], MARK_RINGING, __ATOMIC_RELEASE);
 }
 
 bool call_store_try(struct call_store *s, uint32_t slot)
 {
-	uint8_t v = s->m.ending[slot];
+	uint8_t v = s->m.mark[slot];
 
 	if (v >> TRIES_SHIFT >= TRIES_MOST)
 		return false;
-	__atomic_store_n(&s->m.ending[slot], (uint8_t)(v + (1u << TRIES_SHIFT)), __ATOMIC_RELEASE);
+	__atomic_store_n(&s->m.mark[slot], (uint8_t)(v + (1u << TRIES_SHIFT)), __ATOMIC_RELEASE);
 	return true;
 }
 
 void call_store_tried(struct call_store *s, uint32_t slot)
 {
-	__atomic_store_n(&s->m.ending[slot], (uint8_t)(s->m.ending[slot] & ((1u << TRIES_SHIFT) - 1)), __ATOMIC_RELEASE);
+	__atomic_store_n(&s->m.mark[slot], (uint8_t)(s->m.mark[slot] & ((1u << TRIES_SHIFT) - 1)), __ATOMIC_RELEASE);
 }
 
 void call_store_trim(struct call_store *s)

@@ -20,6 +20,8 @@ enum wire_dir wire_dir_reverse(enum wire_dir d)
 
 int wire_sdp_dir_of(struct slice name)
 {
+	if (name.n != 8) /* as all four have */
+		return -1;
 	for (int i = 0; i < 4; i++)
 		if (slice_eq_nocase(name, slice_str(dir_names[i])))
 			return i;

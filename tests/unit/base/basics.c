@@ -351,10 +351,17 @@ static void addresses(void **state)
 		{ "example.com", NULL }, { "1.2.3.4.5", NULL }, { "1.2.3.256", NULL },
 		{ "0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000", NULL },
 	};
+	static const char *const odd[] = { "1.2.3.", "1..2.3", ".1.2.3", "01.2.3.4", "1.2.3.04", "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "1.2.3.4444444444", "1,2,3,4", ":", "1.2.3.4:5" };
+	static const struct { const char *in; bool is_private; } nets[] = {
+		{ "10.255.0.1", true }, { "11.0.0.1", false }, { "172.15.9.9", false }, { "172.16.0.1", true }, { "172.31.255.255", true }, { "172.32.0.1", false },
+		{ "192.168.1.1", true }, { "192.169.1.1", false }, { "100.64.0.1", true }, { "100.127.0.1", true }, { "100.128.0.1", false }, { "169.254.3.4", true },
+		{ "fc00::1", true }, { "fdff::1", true }, { "fe80::1", true }, { "febf::1", true }, { "fec0::1", false }, { "2001:db8::1", false }, { "127.0.0.1", false },
+	};
 	union base_addr a, b, net;
+	unsigned i;
 	char buf[56];
 
-	for (unsigned i = 0; i < ARRAY_LEN(row); i++) {
+	for (i = 0; i < ARRAY_LEN(row); i++) {
 		int err = base_addr_parse(slice_str(row[i].in), 5060, &a);
 
 		assert_int_equal(err, row[i].out ? 0 : ERR_PROTO);
@@ -362,6 +369,12 @@ static void addresses(void **state)
 			assert_string_equal(base_addr_print(&a, buf), row[i].out);
 	}
 	assert_int_equal(base_addr_parse((struct slice){ "1.2.3.4\0x", 9 }, 1, &a), ERR_PROTO);
+	for (i = 0; i < ARRAY_LEN(odd); i++)
+		assert_int_equal(base_addr_parse(slice_str(odd[i]), 1, &a), ERR_PROTO);
+	for (i = 0; i < ARRAY_LEN(nets); i++) {
+		assert_int_equal(base_addr_parse(slice_str(nets[i].in), 1, &a), 0);
+		assert_int_equal(base_addr_is_private(&a), nets[i].is_private);
+	}
 	base_addr_parse(SLICE("10.1.2.3"), 5060, &a);
 	base_addr_parse(SLICE("10.1.2.3"), 5061, &b);
 	assert_true(base_addr_same_host(&a, &b));

@@ -117,6 +117,41 @@ static void store_keeps_and_gives_back(void **state)
 	munmap(mem, bytes);
 }
 
+static void marks_stand_beside_records(void **state)
+{
+	size_t bytes = call_store_bytes(4);
+	uint8_t *mem = memory(bytes);
+	struct call_record r = sample("m", SLICE("v=0"), 1), q;
+	struct call_store *s;
+	unsigned torn;
+	uint32_t slot;
+
+	(void)state;
+	assert_int_equal(call_store_open(mem, bytes, &torn, &s), 0);
+	assert_int_equal(call_store_add(s, &slot), 0);
+	r.state = CALL_SETUP;
+	assert_int_equal(call_store_put(s, slot, &r), 0);
+	call_store_ringing(s, slot);
+	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+	assert_int_equal(q.state, CALL_EARLY);
+	r.state = CALL_UP; /* what is written later counts */
+	assert_int_equal(call_store_put(s, slot, &r), 0);
+	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+	assert_int_equal(q.state, CALL_UP);
+	call_store_ending(s, slot, 3);
+	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+	assert_int_equal(q.state, CALL_ENDING);
+	assert_int_equal(q.over, 3);
+	call_store_del(s, slot);
+	assert_int_equal(call_store_add(s, &slot), 0); /* the next call begins without them */
+	r.state = CALL_SETUP;
+	assert_int_equal(call_store_put(s, slot, &r), 0);
+	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
+	assert_int_equal(q.state, CALL_SETUP);
+	call_store_close(s);
+	munmap(mem, bytes);
+}
+
 static void torn_records_are_dropped(void **state)
 {
 	size_t bytes = call_store_bytes(20), at;
@@ -262,7 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tries), cmocka_unit_test(record_round_trip), cmocka_unit_test(store_keeps_and_gives_back),
-		cmocka_unit_test(torn_records_are_dropped), cmocka_unit_test(unreadable_records_free_their_slot), cmocka_unit_test(kill_leaves_old_or_new),
+		cmocka_unit_test(marks_stand_beside_records), cmocka_unit_test(torn_records_are_dropped), cmocka_unit_test(unreadable_records_free_their_slot), cmocka_unit_test(kill_leaves_old_or_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
