@@ -119,7 +119,7 @@ class Side:
             return self.agent.take(pred, PATIENCE, what, self.tx._again if self.tx and not self.final else None)
         except Fail:
             got = [m.start.replace('SIP/2.0 ', '').split(' ')[0] for m in self.agent.peek(lambda m: m.status != 100)]
-            raise Fail('the %s waits for %s%s' % (self.name, what, ', has %s' % ' '.join(list(dict.fromkeys(got))[-3:]) if got else ''))
+            raise Fail('the %s waits for %s%s' % (self.name, what, ', has %s' % ' '.join(list(dict.fromkeys(got))[:1]) if got else ''))
 
 
 def calls_of(bed, number):
