@@ -218,6 +218,28 @@ def dtmf_alike_crosses(t):
     hang_up(c, i)
 
 
+@test()
+def dtmf_over_a_replaced_leg(t):
+    """digits that wait when another party takes the leg's place are dropped with it; the newcomer's digits cross"""
+    bed = bed_with(t, b={'dtmf': 'info'})
+    ra, rb, rc = Rtp(t, bed.a.ip), Rtp(t, bed.b.ip), Rtp(t, bed.b.ip)
+    c, i = establish(bed, '8008', ra, rb)
+    for digit in '123456':
+        equal(info(i, digit, 1000), 200, 'INFO')
+    n = bed.b.call('1', sdp=sdp_text(bed.b.ip, rc.port, formats='0'),
+                   headers=[('Replaces', '%s;to-tag=%s;from-tag=%s' % (i.call_id, i.remote_tag, i.local_tag))])
+    m = c.expect('INVITE')
+    equal(m.sdp.formats(), ['0', '101'], 'what the other side is offered')
+    c.reply(200, to=m, sdp=sdp_text(bed.a.ip, ra.port, formats='0 101', version=2))
+    n.wait(200)
+    i.answer_bye()
+    ra.clear()
+    equal(info(n, '9', 100), 200, 'INFO of the newcomer')
+    until(lambda: [d for d, _ in heard(ra)][-1:] == ['9'], 3, 'the newcomer\'s digit')
+    check('2' not in [d for d, _ in heard(ra)], 'a digit of who went: %s', [d for d, _ in heard(ra)])
+    hang_up(c, n)
+
+
 def rows(bed, kind):
     return [json.loads(m) for m in re.findall(r'(\{"time_ms".*\})', bed.d.log()) if json.loads(m)['type'] == kind]
 
