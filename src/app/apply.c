@@ -104,6 +104,8 @@ static void tell_fixed(const struct super *s, const struct conf_doc *doc, struct
 	for (size_t i = 0; i < ARRAY_LEN(cap); i++)
 		if (cap[i].was != cap[i].is)
 			conf_warn(notes, cap[i].pointer, "the SIP agent takes it up when the engine starts next");
+	if (a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather)
+		conf_warn(notes, "/system/media_process", "media takes it up when it starts next");
 	if (a->trace.bytes != b->trace.bytes)
 		conf_warn(notes, "/system/trace/bytes", "the ring is made anew at the next start");
 }

@@ -46,6 +46,7 @@ int app_setup_print(const struct app_setup *s, void *buf, size_t size)
 	wr_u32(&w, s->max_calls);
 	wr_u32(&w, s->connections);
 	wr_u32(&w, s->sockets);
+	wr_u32(&w, s->socket_room);
 	wr_u32(&w, s->workers);
 	wr_slice(&w, s->token_hash);
 	tags_print(&w, s->tag, s->ntags);
@@ -63,13 +64,14 @@ int app_setup_parse(struct slice body, struct app_setup *ret)
 	s.max_calls = rd_u32(&r);
 	s.connections = rd_u32(&r);
 	s.sockets = rd_u32(&r);
+	s.socket_room = rd_u32(&r);
 	s.workers = rd_u32(&r);
 	s.token_hash = rd_slice(&r);
 	tags_parse(&r, s.tag, APP_BOOT_FDS, &s.ntags);
 	number = rd_bytes(&r, s.ntags);
 	if (!r.bad)
 		memcpy(s.number, number.p, number.n);
-	if (r.bad || r.p != r.end || s.level > BASE_DEBUG)
+	if (r.bad || r.p != r.end || s.level > BASE_DEBUG || s.socket_room < s.sockets || s.socket_room > 1u << 20)
 		return ERR_PROTO;
 	*ret = s;
 	return 0;

@@ -62,6 +62,7 @@ struct app_setup {
 	uint32_t max_calls;                /* effective */
 	uint32_t connections;              /* SIP connections that the descriptors allow */
 	uint32_t sockets;                  /* media: length of the socket table */
+	uint32_t socket_room;              /* media: the longest that later revisions may make it */
 	uint32_t workers;                  /* media */
 	struct slice token_hash;           /* admin */
 	uint32_t ntags;
@@ -75,7 +76,7 @@ struct app_prepare {
 	struct slice listener;             /* number of each listener of the document: bytes */
 	struct slice realm;                /* number of each realm: u16, as they stand in memory */
 	struct slice fresh;                /* numbers of the listeners that come with this message */
-	uint8_t more;                      /* one comes last: the engine's port map, the API's socket for admin */
+	uint8_t more;                      /* one comes last: the port map, the API's socket for admin */
 };
 
 struct app_go {

@@ -65,7 +65,7 @@ int app_feed_setup(struct child *c)
 	struct handout h;
 	struct app_setup setup = {
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
-		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .workers = workers(s),
+		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .socket_room = role == APP_MEDIA ? 2 * s->ports.room : 0, .workers = workers(s),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
 	};
 	uint8_t buf[SETUP_BYTES];
@@ -88,19 +88,37 @@ int app_feed_setup(struct child *c)
 int app_feed_sockets(struct child *c)
 {
 	const struct super *s = c->seat->super;
-	uint32_t left = c->sockets - c->sockets_sent, n = left < PORTION ? left : PORTION;
 	uint8_t body[4 + 4 * PORTION];
 	struct writer w = writer_on(body, sizeof(body));
+	uint32_t left, n;
 	int err;
 
+	if (c->seat->role == APP_MEDIA && !c->growing) /* there may be more by now than when it was born */
+		c->sockets = 2 * s->ports.nmap;
+	left = c->sockets - c->sockets_sent;
+	n = left < PORTION ? left : PORTION;
+	if (n == 0 && c->growing) {
+		c->growing = false;
+		return app_feed_prepare(c, s->revise.transaction, &s->revise.layout, s->revise.full, s->revise.bare);
+	}
 	if (n == 0)
 		return app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
 	wr_u32(&w, n);
 	for (uint32_t i = 0; i < n; i++)
 		wr_u32(&w, c->sockets_sent + i);
-	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, s->ports.media + c->sockets_sent, n);
+	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, (c->growing ? s->revise.ports.media : s->ports.media) + c->sockets_sent, n);
 	c->sockets_sent += n;
 	return err;
+}
+
+int app_feed_grow(struct child *c)
+{
+	const struct super *s = c->seat->super;
+
+	c->growing = true;
+	c->asked = s->revise.transaction;
+	c->sockets = 2 * s->revise.ports.nmap;
+	return app_feed_sockets(c);
 }
 
 /* The mark of a hidden secret is not a value that a document may have; media needs one that parses. */
@@ -150,7 +168,7 @@ static size_t fresh_ones(struct child *c, const struct app_layout *l, uint8_t *n
 	return n;
 }
 
-/* What goes with each revision beside listeners: the port map, which media has since it was born, and the API's socket. */
+/* What goes with each revision beside listeners: the port map, or the API's socket. */
 static int one_more(const struct super *s, enum app_role role, bool next)
 {
 	if (role == APP_ADMIN)
@@ -165,12 +183,11 @@ int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_lay
 	int fd[APP_LISTENERS + 2] = { c->seat->role == APP_MEDIA ? bare : full };
 	size_t n = fresh_ones(c, l, number, fd + 1);
 	struct app_prepare p = { transaction, { (const char *)l->listener, l->nlisteners }, { (const char *)l->realm, l->nrealms * sizeof(*l->realm) },
-		{ (const char *)number, n }, c->seat->role != APP_MEDIA };
+		{ (const char *)number, n }, 1 };
 	const struct super *s = c->seat->super;
 	int bytes = app_prepare_print(&p, body, sizeof(body));
 
-	if (p.more)
-		fd[++n] = one_more(s, c->seat->role, transaction == s->revise.transaction);
+	fd[++n] = one_more(s, c->seat->role, transaction == s->revise.transaction);
 
 	if (bytes < 0)
 		return bytes;

@@ -3,6 +3,8 @@
  * postern-media: the role that relays RTP and RTCP. Everything that it serves lies in the `streams` memory and in the sockets,
  * which a spare has already: taking over is starting the workers.
  */
+#include <fcntl.h>
+
 #include "app/role.h"
 #include "postern/conf.h"
 #include "postern/keys.h"
@@ -10,6 +12,7 @@
 #include "postern/peer.h"
 
 static struct media_proc *proc;
+static int engine = -1;                /* channel, kept: each start of the workers takes a duplicate */
 
 static int media_init(struct role *r)
 {
@@ -27,21 +30,40 @@ static int media_prepare(struct role *r, char why[static 256])
 	return 0; /* what media needs of a revision comes with each wish of the engine */
 }
 
+static int start(struct role *r)
+{
+	size_t n = 0;
+	const struct peer_system_conf *sys = conf_objects(r->now.doc, &peer_schema_system, &n)[0];
+
+	return media_proc_start(&(struct media_proc_params){
+		.loop = r->loop, .chan_fd = fcntl(engine, F_DUPFD_CLOEXEC, 3), .streams = &r->streams, .keys = &r->keys, .wishes = &r->wishes, .map = r->map, .nmap = r->nmap,
+		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
+	}, &proc);
+}
+
+/* Other ports: the workers end, and begin anew on them as after a death; what they know lies in the memories. */
 static void media_commit(struct role *r)
+{
+	if (!proc || !r->new_map)
+		return;
+	media_proc_stop(proc);
+	proc = NULL;
+	if (r->media_taken < 2 * r->nmap || start(r)) {
+		base_log(BASE_ERROR, "media", "the workers do not start with the new ports");
+		app_role_end(r, 70);
+	}
+}
+
+static void media_abort(struct role *r)
 {
 }
 
 static int media_go(struct role *r)
 {
-	size_t n = 0;
-	const struct peer_system_conf *sys = conf_objects(r->now.doc, &peer_schema_system, &n)[0];
-
-	if (r->media_taken != r->setup.sockets)
+	if (r->media_taken < 2 * r->nmap)
 		return ERR_WRONGSTATE;
-	return media_proc_start(&(struct media_proc_params){
-		.loop = r->loop, .chan_fd = app_role_take_chan(r, APP_FD_CHAN_ENGINE), .streams = &r->streams, .keys = &r->keys, .wishes = &r->wishes, .map = r->map, .nmap = r->nmap,
-		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
-	}, &proc);
+	engine = app_role_take_chan(r, APP_FD_CHAN_ENGINE);
+	return start(r);
 }
 
 static void media_message(struct role *r, struct loop_msg *m)
@@ -57,7 +79,7 @@ static void media_stop(struct role *r)
 int main(int argc, char **argv)
 {
 	static const struct role_ops ops = {
-		.id = APP_MEDIA, .init = media_init, .prepare = media_prepare, .commit = media_commit, .abort = media_commit,
+		.id = APP_MEDIA, .init = media_init, .prepare = media_prepare, .commit = media_commit, .abort = media_abort,
 		.go = media_go, .message = media_message, .stop = media_stop,
 	};
 

@@ -70,6 +70,9 @@ static void abort_one(struct child *c)
 	if (c->asked == s->revise.transaction)
 		c->asked = 0;
 	c->voted = 0;
+	c->growing = false;
+	if (c->sockets > 2 * s->ports.nmap) /* those of the revision that is given up are closed there */
+		c->sockets = c->sockets_sent = 2 * s->ports.nmap;
 }
 
 /* What it was given of listeners that are not in force is closed there. */
@@ -130,7 +133,7 @@ static void commit_one(struct child *c)
 		c->taking = s->seq;
 		err = app_feed_commit(c, s->seq, s->bundle->revision);
 	} else if (c->have && !c->asked) {
-		err = app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
+		err = app_feed_sockets(c);
 	}
 	c->voted = 0;
 	if (err)
@@ -139,8 +142,6 @@ static void commit_one(struct child *c)
 
 static bool is_taken(const struct super *s)
 {
-	if (s->seat[APP_MEDIA].swap)
-		return false;
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		const struct child *c[] = { s->seat[i].serving, s->seat[i].spare };
 
@@ -157,15 +158,6 @@ static void maybe_conclude(struct super *s)
 		conclude(s, 0, NULL);
 }
 
-/* Workers and their sockets are given to a media process when it starts. */
-static bool media_anew(const struct super *s)
-{
-	size_t n = 0;
-	const struct peer_system_conf *a = conf_objects(s->doc, &peer_schema_system, &n)[0], *b = conf_objects(s->revise.next_doc, &peer_schema_system, &n)[0];
-
-	return s->revise.ports.blob >= 0 || a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather;
-}
-
 static void door_commit(struct super *s)
 {
 	if (s->revise.door.fd < 0)
@@ -178,7 +170,6 @@ static void door_commit(struct super *s)
 static void commit(struct super *s)
 {
 	struct revise *v = &s->revise;
-	bool swap = media_anew(s);
 
 	s->seq = v->transaction;
 	base_unref(s->bundle);
@@ -197,8 +188,6 @@ static void commit(struct super *s)
 	v->phase = REVISE_COMMITTING;
 	loop_timer_start(s->loop, &v->timer, PREPARE_MS, timed_out, s);
 	app_super_each(s, commit_one);
-	if (swap)
-		app_super_swap(s, APP_MEDIA);
 	base_log(BASE_INFO, "revise", "revision %llu is in force", (unsigned long long)s->bundle->revision);
 	maybe_conclude(s);
 }
@@ -261,7 +250,7 @@ static void feed_on(struct child *c, uint32_t transaction)
 	int err = app_feed_commit(c, transaction, s->bundle->revision);
 
 	if (!err && transaction != s->seq)
-		err = app_feed_prepare(c, s->seq, &s->numbers.now, s->full, s->bare);
+		err = app_feed_sockets(c);
 	else if (!err)
 		app_super_child_ready(c);
 	if (err)
@@ -361,8 +350,15 @@ static void log_notes(const struct conf_errors *errs)
 static void ask_one(struct child *c)
 {
 	struct super *s = c->seat->super;
+	int err;
 
-	if (c->have == s->seq && !c->asked && app_feed_prepare(c, s->revise.transaction, &s->revise.layout, s->revise.full, s->revise.bare))
+	if (c->have != s->seq || c->asked)
+		return;
+	if (c->seat->role == APP_MEDIA && s->revise.ports.blob >= 0)
+		err = app_feed_grow(c);
+	else
+		err = app_feed_prepare(c, s->revise.transaction, &s->revise.layout, s->revise.full, s->revise.bare);
+	if (err)
 		app_super_kill(c);
 }
 

@@ -155,10 +155,10 @@ static int on_setup(struct role *r, struct loop_msg *m)
 		return err ? err : ERR_PROTO;
 	base_log_init(app_role_name(r->id), r->setup.level);
 	r->token_hash = base_dup(r->setup.token_hash);
-	r->media = malloc(sizeof(int) * (r->setup.sockets + 1));
+	r->media = malloc(sizeof(int) * (r->setup.socket_room + 1));
 	if (!r->token_hash || !r->media)
 		return -ENOMEM;
-	memset(r->media, 0xff, sizeof(int) * (r->setup.sockets + 1));
+	memset(r->media, 0xff, sizeof(int) * (r->setup.socket_room + 1));
 	for (size_t i = 0; i < m->nfds && !err; i++)
 		err = take_setup_fd(r, m, i);
 	r->set_up = true;
@@ -175,7 +175,7 @@ static int on_sockets(struct role *r, struct loop_msg *m)
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t place = rd_u32(&rd);
 
-		if (rd.bad || place >= r->setup.sockets || r->media[place] >= 0)
+		if (rd.bad || place >= r->setup.socket_room || r->media[place] >= 0)
 			return ERR_PROTO;
 		r->media[place] = loop_msg_take_fd(m, i);
 		r->media_taken++;
@@ -288,7 +288,7 @@ static int on_prepare(struct role *r, struct loop_msg *m)
 	if (app_prepare_parse(m->body, &p) || m->nfds != 1 + p.fresh.n + p.more || p.listener.n > APP_LISTENERS || !r->set_up || r->transaction)
 		return ERR_PROTO;
 	err = take_layout(r, &p, m);
-	if (!err && p.more && r->id == APP_ENGINE)
+	if (!err && p.more && r->id != APP_ADMIN)
 		err = take_next_map(r, m->fds[m->nfds - 1]);
 	else if (!err && p.more)
 		r->next_http = loop_msg_take_fd(m, m->nfds - 1);
@@ -334,10 +334,21 @@ static int on_commit(struct role *r, struct loop_msg *m)
 	return rd.bad ? ERR_PROTO : 0;
 }
 
+/* Media sockets of a revision that is given up. */
+static void drop_sockets(struct role *r)
+{
+	for (uint32_t i = 2 * r->nmap; i < r->setup.socket_room && r->media[i] >= 0; i++) {
+		close(r->media[i]);
+		r->media[i] = -1;
+		r->media_taken--;
+	}
+}
+
 static int on_abort(struct role *r, struct loop_msg *m)
 {
 	struct reader rd = reader_on(m->body.p, m->body.n);
 
+	drop_sockets(r);
 	if (rd_u32(&rd) != r->transaction || !r->transaction)
 		return 0; /* it was this role that refused */
 	r->ops->abort(r);

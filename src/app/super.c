@@ -86,32 +86,6 @@ void app_super_kill(struct child *c)
 	kill(c->pid, SIGKILL);
 }
 
-/* A spare that was born with what does not hold any more goes at once; its end is told to nobody. */
-static void spare_drop(struct seat *seat)
-{
-	struct child *c = seat->spare;
-
-	if (!c)
-		return;
-	c->replaced = true;
-	app_super_kill(c);
-	app_revise_child_gone(c);
-	seat->spare = NULL;
-	c->lost = true;
-	c->next_lost = seat->super->lost;
-	seat->super->lost = c;
-}
-
-void app_super_swap(struct super *s, enum app_role role)
-{
-	struct seat *seat = &s->seat[role];
-
-	seat->swap = true;
-	loop_timer_stop(&seat->respawn);
-	spare_drop(seat);
-	seat_fill(seat);
-}
-
 void app_super_fail(struct super *s, int exit_code)
 {
 	if (!s->exit_code)
@@ -121,6 +95,10 @@ void app_super_fail(struct super *s, int exit_code)
 
 static void on_taken(struct child *c, struct reader *r)
 {
+	struct super *s = c->seat->super;
+
+	if (!c->growing && c->have == s->seq && c->sockets_sent == 2 * s->ports.nmap)
+		return; /* of a change that was given up meanwhile */
 	if (app_feed_sockets(c))
 		app_super_kill(c);
 }
@@ -142,9 +120,7 @@ static void on_serving(struct child *c, struct reader *r)
 	c->state = CHILD_SERVING;
 	loop_timer_stop(&c->late);
 	base_log(BASE_INFO, "super", "%s serves pid=%d", app_role_name(c->seat->role), c->pid);
-	c->seat->swap = false;
 	seat_fill(c->seat);
-	app_revise_committed(c, 0);
 	if (c->seat->role == APP_ENGINE)
 		app_ending_engine_serves(s);
 	if (s->phase == SUPER_STARTING && app_super_ready(s)) {
@@ -347,10 +323,6 @@ void app_super_child_ready(struct child *c)
 	c->state = CHILD_SPARE;
 	loop_timer_stop(&c->late);
 	c->seat->spare_step = 0;
-	if (c->seat->swap && c->seat->serving) {
-		c->seat->serving->replaced = true;
-		app_super_kill(c->seat->serving);
-	}
 	seat_promote(c->seat);
 }
 
@@ -359,7 +331,7 @@ void app_super_child_ready(struct child *c)
 static void tell_death(const struct child *c, int status)
 {
 	const char *what = c->state >= CHILD_STARTING ? "died" : "spare died";
-	enum base_level level = c->replaced || c->seat->super->phase >= SUPER_STOP_ENGINE ? BASE_DEBUG : BASE_WARN;
+	enum base_level level = c->seat->super->phase >= SUPER_STOP_ENGINE ? BASE_DEBUG : BASE_WARN;
 
 	if (WIFSIGNALED(status))
 		base_log(level, "super", "%s %s pid=%d signal=%d", app_role_name(c->seat->role), what, c->pid, WTERMSIG(status));
@@ -375,10 +347,6 @@ static void serving_died(struct seat *seat)
 	seat->serving = NULL;
 	if (!may_start(s))
 		return;
-	if (seat->swap && seat->spare && seat->spare->state == CHILD_SPARE) { /* as planned */
-		seat_promote(seat);
-		return;
-	}
 	seat->restarts++;
 	if (mono_ms_since(base_mono_now(), seat->promoted) >= LIFE_MS)
 		seat->step = 0;
@@ -427,11 +395,8 @@ static void child_lost(struct child *c)
 	struct super *s = c->seat->super;
 
 	app_super_kill(c);
-	if (c->lost)
-		return;
 	if (s->phase == SUPER_STARTING || s->phase >= SUPER_STOP_ENGINE)
 		return; /* its exit status matters, or nothing hurries */
-	c->lost = true;
 	c->next_lost = s->lost;
 	s->lost = c;
 	vacate(c);

@@ -61,13 +61,12 @@ struct child {
 	enum child_state state;
 	struct mono born;
 	uint32_t sockets, sockets_sent;    /* media */
+	bool growing;                      /* media: gets those of the next revision before it is asked */
 	struct loop_timer late;            /* to be a spare, to serve */
 	uint32_t have;                     /* transaction of the revision that it committed; 0: none */
 	uint32_t asked;                    /* PREPARE without an answer; 0: none */
 	uint32_t voted;                    /* prepared this one and waits for COMMIT or ABORT; 0: none */
 	uint8_t has[APP_LISTENERS];        /* engine: listeners that it was given */
-	bool lost;                         /* it is in the list of those */
-	bool replaced;                     /* it was told to make way */
 	uint32_t taking;                   /* COMMIT of a change without its answer; 0: none */
 };
 
@@ -80,7 +79,6 @@ struct seat {
 	struct mono promoted;
 	int64_t since_ms;                  /* wall clock */
 	struct loop_timer promote, respawn;
-	bool swap;                         /* its spare takes over as soon as it is ready */
 };
 
 enum super_phase { SUPER_STARTING, SUPER_RUNNING, SUPER_DRAINING, SUPER_STOP_ENGINE, SUPER_STOP_REST };
@@ -96,7 +94,6 @@ struct revise {
 	struct app_layout layout;          /* of next */
 	struct app_ports ports;            /* of next; blob -1: they stay */
 	struct app_door door;              /* of next; fd -1: it stays */
-	bool swap;                         /* media starts anew with it */
 	struct app_order *order;           /* of the API; NULL: SIGHUP */
 	struct loop_timer timer;
 };
@@ -132,8 +129,6 @@ void app_super_fail(struct super *s, int exit_code);       /* at start: give up 
 void app_super_health(struct super *s);                    /* tell admin and systemd */
 void app_super_child_ready(struct child *c);               /* it has all that it needs */
 void app_super_kill(struct child *c);
-/** Begin anew with what holds now: a new spare, which takes over when it is ready. */
-void app_super_swap(struct super *s, enum app_role role);
 /** cb for every living child. */
 void app_super_each(struct super *s, void (*cb)(struct child *c));
 
@@ -141,6 +136,7 @@ void app_super_each(struct super *s, void (*cb)(struct child *c));
 int app_feed_snapshots(const struct conf_doc *doc, const struct app_bundle *b, int *ret_full, int *ret_bare);
 int app_feed_setup(struct child *c);                       /* SETUP, first sockets, first PREPARE */
 int app_feed_sockets(struct child *c);                     /* the next of them, or done */
+int app_feed_grow(struct child *c);                        /* media: sockets of the next revision, then its PREPARE */
 int app_feed_prepare(struct child *c, uint32_t transaction, const struct app_layout *layout, int full, int bare);
 int app_feed_commit(struct child *c, uint32_t transaction, uint64_t revision);
 int app_feed_go(struct child *c);

@@ -16,7 +16,7 @@
 
 static void setup_round(void **state)
 {
-	struct app_setup s = { .level = BASE_DEBUG, .max_calls = 4000, .connections = 77, .sockets = 8, .workers = 2,
+	struct app_setup s = { .level = BASE_DEBUG, .max_calls = 4000, .connections = 77, .sockets = 8, .socket_room = 16, .workers = 2,
 		.token_hash = SLICE("abc"), .ntags = 3, .tag = { APP_FD_CALLS, APP_FD_MAP, APP_FD_LISTENER } }, r;
 	uint8_t buf[512];
 	int n = app_setup_print(&s, buf, sizeof(buf));
