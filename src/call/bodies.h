@@ -100,8 +100,6 @@ bool call_headers_hide(struct text *t, struct slice name, struct slice value, st
 
 /* telephone.c: telephone-event in descriptions */
 bool call_telephone_by_info(const struct call_leg *l);
-/** Does the leg's profile say `rfc4733`? */
-bool call_telephone_only(const struct call_leg *l);
 /** Its payload type on line m, that of this clock first; -1: none. */
 int call_telephone_pt(const struct wire_sdp *s, unsigned m, uint32_t clock_hz, uint32_t *ret_hz);
 /** Hide it from, or add it to what leg `to` is shown on line m of s. offer: what its peer offered, NULL: we offer. room: for formats, attrs: lines of ours. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Digits between INFO and telephone-event (design.md section 10; RFC 6086, RFC 4733): an INFO with one, of a leg whose profile says `dtmf: info` or
- * towards one that says `rfc4733`, is answered here and played to the other side; a telephone-event that media hears goes as INFO to a leg
- * that says `info`. One at a time each way, in their order; whatever their way, they are events. Between legs alike they cross as they came.
+ * Digits between INFO and telephone-event (design.md section 10; RFC 6086, RFC 4733): an INFO with one is answered here and played to the other side where
+ * that agreed to telephone-event and does not say `dtmf: info`; else it crosses as it came, as one of an Info-Package does. A telephone-event
+ * that media hears goes as INFO to a leg that says `info`. One at a time each way, in their order; whatever their way, they are events.
  */
 #include <stdlib.h>
 
@@ -119,8 +119,9 @@ static void play(void *arg)
 static bool is_dtmf(const struct wire_sip *sip)
 {
 	struct slice type = wire_sip_content_type(sip);
+	char package[64];
 
-	return wire_sip_method(sip) == WIRE_INFO && (slice_eq_nocase(type, SLICE("application/dtmf-relay")) || slice_eq_nocase(type, SLICE("application/dtmf")));
+	return wire_sip_method(sip) == WIRE_INFO && !wire_sip_header(sip, "Info-Package", package, sizeof package).p && (slice_eq_nocase(type, SLICE("application/dtmf-relay")) || slice_eq_nocase(type, SLICE("application/dtmf")));
 }
 
 bool call_digits_info(struct call_leg *leg, struct sipua_srv *srv)
@@ -136,7 +137,7 @@ bool call_digits_info(struct call_leg *leg, struct sipua_srv *srv)
 	event = call_digits_parse(wire_sip_body(sip), &ms);
 	if (event >= 0)
 		tell(leg, (unsigned)event);
-	if (call_telephone_by_info(to) || !(call_telephone_by_info(leg) || call_telephone_only(to)) || stream_of(leg) < 0)
+	if (call_telephone_by_info(to) || stream_of(leg) < 0)
 		return false;
 	d = event >= 0 ? digits_of(leg) : NULL;
 	if (d && queue_put(d, (unsigned)event, ms) && !loop_timer_active(&d->timer))

@@ -11,7 +11,6 @@ enum { DTMF_AUTO, DTMF_RFC4733, DTMF_INFO };
 #define USUAL 101
 
 bool call_telephone_by_info(const struct call_leg *l) { return l->media->dtmf == DTMF_INFO; }
-bool call_telephone_only(const struct call_leg *l) { return l->media->dtmf == DTMF_RFC4733; }
 
 /* `rtpmap:101 telephone-event/8000`: its payload type and clock. */
 static bool is_event(const struct wire_sdp_line *l, unsigned *ret_pt, uint32_t *ret_hz)

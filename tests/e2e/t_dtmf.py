@@ -198,9 +198,17 @@ def dtmf_under_srtp(t):
     hang_up(c, i)
 
 
+def crosses(sender, other, headers):
+    tx = sender.request('INFO', headers=headers, body='Signal=2\r\nDuration=100\r\n', ctype='application/dtmf-relay')
+    m = other.expect('INFO')
+    other.reply(200, to=m)
+    equal(tx.final().status, 200, 'INFO through')
+    check(b'Signal=2' in m.body, 'its body: %r', m.body)
+
+
 @test()
 def dtmf_alike_crosses(t):
-    """legs alike: telephone-event is relayed, INFO goes through; towards a leg with `dtmf: rfc4733` INFO becomes telephone-event"""
+    """telephone-event is relayed; an INFO becomes one where the other side agreed to it, under `auto` and `rfc4733`; else, and with an Info-Package, it goes through"""
     bed = bed_with(t, b={'dtmf': 'rfc4733'})
     ra, rb = Rtp(t, bed.a.ip), Rtp(t, bed.b.ip)
     c, i = establish(bed, '8006', ra, rb, formats_b='0 101')
@@ -210,11 +218,13 @@ def dtmf_alike_crosses(t):
     rb.clear()
     equal(info(c, '6', 100), 200, 'INFO')
     until(lambda: heard(rb), 2, 'telephone-event')
-    tx = i.request('INFO', body='Signal=2\r\nDuration=100\r\n', ctype='application/dtmf-relay')
-    m = c.expect('INFO')
-    c.reply(200, to=m)
-    equal(tx.final().status, 200, 'INFO through')
-    check(b'Signal=2' in m.body, 'its body: %r', m.body)
+    equal(info(i, '2', 100), 200, 'INFO of the callee, towards `auto`')
+    until(lambda: heard(ra), 2, 'telephone-event at the caller')
+    crosses(i, c, [('Info-Package', 'infoDtmf')])
+    hang_up(c, i)
+    c, i = establish(bed, '8008', ra, rb, formats_a='0')
+    crosses(i, c, [])
+    crosses(c, i, [])
     hang_up(c, i)
 
 

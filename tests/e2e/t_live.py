@@ -61,7 +61,7 @@ def one_call(t, bed, number):
     i.reply(200, sdp=sdp_text(bed.b.ip, 30002))
     c.wait(200)
     i.expect('ACK')
-    tx = c.request('INFO', body=b'Signal=5\r\n', ctype='application/dtmf-relay')
+    tx = c.request('INFO', body=b'Signal=5\r\n', ctype='application/x-note')
     i.reply(200, to=i.expect('INFO'))
     tx.final()
     cid = bed.d.calls()[0]['id']
@@ -221,7 +221,7 @@ def messages_survive_the_engine(t):
     before = messages(bed, '/calls/%s/messages' % cid)['items']
     old = bed.d.kill('engine')
     bed.d.restarted('engine', old)
-    tx = c.request('INFO', body=b'Signal=6\r\n', ctype='application/dtmf-relay')
+    tx = c.request('INFO', body=b'Signal=6\r\n', ctype='application/x-note')
     i.reply(200, to=i.expect('INFO'))
     tx.final()
     j = messages(bed, '/calls/%s/messages' % cid)

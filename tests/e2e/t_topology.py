@@ -113,7 +113,7 @@ def day(bed, x, y, sx, sy, n):
             first.wait(200)
             second.expect('ACK')
             version += 1
-        for method, body, ctype in (('INFO', 'Signal=5', 'application/dtmf-relay'), ('MESSAGE', 'hello', 'text/plain'), ('NOTIFY', frag(sf), 'message/sipfrag;version=2.0'),
+        for method, body, ctype in (('INFO', 'Signal=5', 'application/x-note'), ('MESSAGE', 'hello', 'text/plain'), ('NOTIFY', frag(sf), 'message/sipfrag;version=2.0'),
                                     ('NOTIFY', frag(sf), 'message/sip')):
             tx = first.request(method, headers=telling(sf, n) + ([('Event', 'refer'), ('Subscription-State', 'active')] if method == 'NOTIFY' else []), body=body, ctype=ctype)
             m = second.expect(method)
