@@ -74,10 +74,11 @@ def check_goldens(t):
 @test()
 def check_warns_of_what_is_not_built(t):
     """an option of the contract that is not acted on yet is taken with a warning that names it"""
-    doc = document(t, system={'trace': {'bytes': 1048576}})
+    doc = document(t)
+    doc['media_profiles'] = [{'id': 'browsers', 'ice': 'lite'}]
     rc, out = Postern(t, doc).run('--check')
     equal(rc, 0, '%s; exit code' % out)
-    check(re.search(r'/system/trace/bytes: warning: .* does not act on it yet', out), 'no warning about the trace: %s', out)
+    check(re.search(r'/media_profiles/0/ice: warning: .* does not act on it yet', out), 'no warning about ICE: %s', out)
 
 
 @test()

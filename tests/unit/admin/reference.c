@@ -27,7 +27,7 @@ static void page(void **state)
 
 static bool is_shape(const char *name, size_t n)
 {
-	static const char *const known[] = { "", "{one}", "text", "patch", "configuration" };
+	static const char *const known[] = { "", "{one}", "text", "pcap", "patch", "configuration" };
 
 	for (const struct admin_shape *s = admin_shapes; s->name; s++)
 		if (strlen(s->name) == n && !strncmp(s->name, name, n))
