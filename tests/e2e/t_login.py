@@ -140,7 +140,7 @@ def login_in_dialog(t):
 
 @test(seconds=60)
 def login_kamailio(t):
-    """Kamailio challenges every request: MD5 and SHA-256, without qop and with (its auth-int leaves the body out, so a party of ours checks that); calls with re-INVITE and BYE from either side go through"""
+    """Kamailio challenges every request: MD5 and SHA-256, without qop and with (its auth-int refuses what a party of ours, which reckons by RFC 7616, takes); calls with re-INVITE and BYE from either side go through"""
     for k, (algorithm, qop) in enumerate((('', '0'), ('MD5', '1'), ('SHA-256', '1'))):
         bed = Bed(t, start=False, trunk_b=LOGIN)
         ip = t.ip(20)
