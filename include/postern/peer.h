@@ -61,9 +61,14 @@ struct peer_trunk_conf {
 };
 struct peer_member_conf { const char *trunk; int64_t priority, weight; };
 struct peer_group_conf { const char *id; int strategy; struct peer_list members; struct peer_list stop_on; };
+struct peer_route_header_conf { const char *name, *value; };
 struct peer_route_conf {
 	const char *id; int64_t order; struct peer_list from;
-	struct { const char *to_user, *to_host, *from_user, *from_host, *method; } match;
+	struct {
+		const char *to_user, *to_host, *from_user, *from_host, *method;
+		struct peer_list headers;                          /* of struct peer_route_header_conf */
+		struct { const char *zone; struct peer_list days; const char *from, *to; } time; /* days: int, 0 Sunday */
+	} match;
 	const char *to;
 };
 extern const struct conf_collection peer_schema_system, peer_schema_realms, peer_schema_listeners, peer_schema_trunks,
@@ -111,15 +116,19 @@ const struct peer_listener_conf *peer_listener_at(const struct peer_set *s, unsi
 unsigned peer_listener_realm(const struct peer_set *s, unsigned listener);
 
 /* what matching and routing look at */
+/** First value of a header, p NULL: absent; may live in buf. Asked for by routes that match headers, once their other conditions hold. */
+typedef struct slice peer_header_fn(const void *arg, const char *name, char *buf, size_t size);
 struct peer_view {
 	struct slice method, to_user, to_host, from_user, from_host, tls_subjects;  /* to_*: the Request-URI */
+	peer_header_fn *header;            /* NULL: there are none */
+	const void *header_arg;
 };
 /** The trunk that a request belongs to, or NULL (403). Cost: O(trunks of the realm) worst, a hash look-up for plain addresses. design.md section 4. */
 const struct peer_trunk *peer_match(const struct peer_set *s, unsigned listener, int transport, const union base_addr *source, const struct peer_view *v);
 /** Where a request goes: a route and the trunk or group that it names. */
 struct peer_group;
 struct peer_dest { const char *route; const struct peer_trunk *trunk; const struct peer_group *group; };
-/** @return 0, ERR_NOTFOUND (404) */
+/** By the wall clock where a route matches the time of day. @return 0, ERR_NOTFOUND (404) */
 int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret);
 
 /* ---- live figures in state memory (region REGION_TARGETS), written by the engine ---- */

@@ -221,7 +221,19 @@ static void answer_route(struct admin_request *rq, struct peer_set *set, const s
 	free(live);
 }
 
-/** Headers of the call: names and texts. What reads them are policies alone, which are not run here. */
+/** A header of the call that routes ask for. */
+static struct slice header_of(const void *arg, const char *name, char *buf, size_t size)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)arg, key, v)
+		if (slice_eq_nocase(slice_str(key), slice_str(name)))
+			return slice_str(json_string_value(v));
+	return (struct slice){ NULL, 0 };
+}
+
+/** Headers of the call: names and texts. Routes look at them; policies would too, but are not run here. */
 static bool headers_fit(struct admin_request *rq)
 {
 	json_t *headers = json_object_get(rq->json, "headers"), *v;
@@ -238,7 +250,7 @@ static bool headers_fit(struct admin_request *rq)
 void admin_post_preview(struct admin_request *rq)
 {
 	const char *from_trunk = text_of(rq, "from_trunk", true), *to = from_trunk ? text_of(rq, "to", true) : NULL, *from = to ? text_of(rq, "from", false) : NULL;
-	struct peer_view view = { .method = SLICE("INVITE") };
+	struct peer_view view = { .method = SLICE("INVITE"), .header = header_of, .header_arg = json_object_get(rq->json, "headers") };
 	const struct peer_trunk *trunk;
 	struct peer_set *set = NULL;
 	struct peer_dest dest = { 0 };

@@ -181,7 +181,7 @@ static const struct conf_row group[] = { TEXT("id", "The group"), TEXT("strategy
 static const struct conf_row preview[] = {
 	{ .key = "from_trunk", .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = "Trunk that the call comes from" },
 	{ .key = "to", .type = CONF_STRING, .flags = CONF_REQUIRED, .doc = "Number or sip: URI" }, { .key = "from", .type = CONF_STRING, .doc = "Number or sip: URI" },
-	{ .key = "headers", .type = CONF_OBJECT, .doc = "Further headers by name" }, LAST
+	{ .key = "headers", .type = CONF_OBJECT, .doc = "Further headers by name, which routes may ask for" }, LAST
 };
 static const struct conf_row way[] = {
 	TEXT("route", "The route that takes it"), TEXT("to", "Its trunk or group"), { .key = "rules", .type = CONF_LIST, .elem = CONF_OBJECT, .doc = "Rules that would fire" },

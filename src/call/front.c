@@ -10,6 +10,11 @@
 
 const char *const call_known_options[] = { "100rel", "replaces", "timer", NULL };
 
+static struct slice view_header(const void *arg, const char *name, char *buf, size_t size)
+{
+	return wire_sip_header(arg, name, buf, size);
+}
+
 void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struct sipua_path *path)
 {
 	struct wire_uri r;
@@ -23,6 +28,8 @@ void call_view_fill(struct peer_view *v, const struct wire_sip *sip, const struc
 	v->from_user = f.uri.user;
 	v->from_host = f.uri.host;
 	v->tls_subjects = path->tls_subjects;
+	v->header = view_header;
+	v->header_arg = sip;
 }
 
 static void refuse(struct sipua_in *in, int status, const char *phrase, enum base_counter why)

@@ -5,6 +5,7 @@
 
 #include "postern/base.h"
 #include "postern/peer.h"
+#include "peer/zone.h"
 
 struct pcre2_real_code_8;
 
@@ -49,10 +50,23 @@ struct peer_group {
 	unsigned nmembers;
 };
 
+#define PEER_ROUTE_HEADERS 8
+/** What few routes have (when.c). */
+struct peer_more {
+	const char *name[PEER_ROUTE_HEADERS];
+	struct peer_cond cond[PEER_ROUTE_HEADERS]; /* of the header's value */
+	unsigned nheaders;
+	const struct peer_zone *zone;  /* NULL: at any time */
+	uint16_t from, to;             /* minutes of the day; from > to: past midnight */
+	uint8_t days;                  /* bits, Sunday lowest */
+};
+struct peer_zone_x { const char *id; struct peer_zone *zone; };
+
 struct peer_route_x {
 	const struct peer_route_conf *conf;
 	struct peer_cond cond[5];
 	unsigned nconds;
+	struct peer_more *more;        /* NULL with most */
 	const struct peer_trunk **from;
 	unsigned nfrom;
 	char prefix[PEER_PREFIX];      /* that the number must begin with, as far as to_user says */
@@ -88,6 +102,8 @@ struct peer_set {
 	struct peer_route_x *route;    /* in order of evaluation */
 	unsigned nroutes;
 	struct peer_route_index route_index;
+	struct peer_zone_x *zone;      /* that routes name */
+	unsigned nzones;
 	struct hash trunk_ids, group_ids; /* of struct peer_trunk_x, struct peer_group */
 };
 
@@ -106,6 +122,13 @@ int peer_groups_build(struct peer_set *s);
 void peer_groups_free(struct peer_set *s);
 /** Listener that a target is sent from, by its transport and family; -1 none. */
 int peer_target_listener(const struct peer_set *s, const struct peer_trunk *t, const struct peer_target *g);
+/** `HH:MM`, to 24:00. ERR_PROTO, ERR_RANGE. */
+int peer_minute_parse(const char *text, unsigned *ret);
+/** Headers and time of a route; *ret stays where it has none. To be freed after an error too. */
+int peer_more_build(struct peer_set *s, const struct peer_route_conf *c, struct peer_more **ret);
+void peer_more_free(struct peer_more *m);
+bool peer_more_holds(const struct peer_more *m, const struct peer_view *v);
+void peer_zones_free(struct peer_set *s);
 int peer_routes_build(struct peer_set *s);
 void peer_routes_free(struct peer_set *s);
 /** Literal text that whatever the expression matches begins with; 0: not known. */

@@ -8,7 +8,7 @@
 #include "peer/peer.h"
 #include "postern/conf.h"
 
-static int route_set(const struct peer_set *s, struct peer_route_x *r, const struct peer_route_conf *c)
+static int route_set(struct peer_set *s, struct peer_route_x *r, const struct peer_route_conf *c)
 {
 	const char *const *from = c->from.v;
 	const struct { const char *re; size_t part; } cond[] = {
@@ -30,6 +30,8 @@ static int route_set(const struct peer_set *s, struct peer_route_x *r, const str
 	}
 	for (i = 0; !err && i < ARRAY_LEN(cond); i++)
 		err = peer_cond_add(r->cond, &r->nconds, cond[i].re, cond[i].part);
+	if (!err)
+		err = peer_more_build(s, c, &r->more);
 	r->dest = (struct peer_dest){ .route = c->id, .trunk = peer_trunk_find(s, c->to), .group = peer_group_find(s, c->to) };
 	return err;
 }
@@ -78,10 +80,12 @@ void peer_routes_free(struct peer_set *s)
 
 	for (i = 0; s->route && i < s->nroutes; i++) {
 		peer_conds_free(s->route[i].cond, s->route[i].nconds);
+		peer_more_free(s->route[i].more);
 		free(s->route[i].from);
 	}
 	free(s->route);
 	peer_route_index_free(s);
+	peer_zones_free(s);
 }
 
 int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
@@ -93,7 +97,7 @@ int peer_route(const struct peer_set *s, const struct peer_trunk *from, const st
 	while (peer_route_walk_next(&w, &i)) {
 		const struct peer_route_x *r = &s->route[i];
 
-		if (!peer_conds_hold(r->cond, r->nconds, v))
+		if (!peer_conds_hold(r->cond, r->nconds, v) || (r->more && !peer_more_holds(r->more, v)))
 			continue;
 		if (!r->dest.trunk && !r->dest.group)
 			return ERR_NOTFOUND;

@@ -156,12 +156,33 @@ const struct conf_collection peer_schema_groups = {
 #undef AT
 #define AT(member) offsetof(struct peer_route_conf, member)
 
+static const char *const day_names[] = { "sun", "mon", "tue", "wed", "thu", "fri", "sat", NULL };
+
+static const struct conf_row route_header_rows[] = {
+	{ .key = "name", .type = CONF_TOKEN, .at = offsetof(struct peer_route_header_conf, name), .flags = CONF_REQUIRED, .doc = "Its name." },
+	{ .key = "value", .type = CONF_REGEX, .at = offsetof(struct peer_route_header_conf, value), .flags = CONF_REQUIRED, .doc = "What its first value must be." },
+	{ .key = NULL }
+};
+
+static const struct conf_row route_time_rows[] = {
+	{ .key = "zone", .type = CONF_STRING, .at = AT(match.time.zone), .flags = CONF_NULL, .max = 64, .doc = "Zone of the system's database, as `Europe/Berlin`; without it UTC." },
+	{ .key = "days", .type = CONF_LIST, .elem = CONF_ENUM, .at = AT(match.time.days), .flags = CONF_UNIQUE, .names = day_names, .most = 7,
+	  .doc = "Days of the week; none named: all. A period past midnight belongs to the day that it begins on." },
+	{ .key = "from", .type = CONF_STRING, .at = AT(match.time.from), .flags = CONF_NULL, .max = 5, .doc = "`HH:MM`, begin of the period; without it 00:00." },
+	{ .key = "to", .type = CONF_STRING, .at = AT(match.time.to), .flags = CONF_NULL, .max = 5,
+	  .doc = "`HH:MM`, end of the period, no part of it; without it 24:00. Before `from`: on the next day." },
+	{ .key = NULL }
+};
+
 static const struct conf_row route_match_rows[] = {
 	{ .key = "to_user", .type = CONF_REGEX, .at = AT(match.to_user), .flags = CONF_NULL, .doc = "User of the Request-URI." },
 	{ .key = "to_host", .type = CONF_REGEX, .at = AT(match.to_host), .flags = CONF_NULL, .doc = "Host of the Request-URI." },
 	{ .key = "from_user", .type = CONF_REGEX, .at = AT(match.from_user), .flags = CONF_NULL, .doc = "User of From." },
 	{ .key = "from_host", .type = CONF_REGEX, .at = AT(match.from_host), .flags = CONF_NULL, .doc = "Host of From." },
 	{ .key = "method", .type = CONF_REGEX, .at = AT(match.method), .flags = CONF_NULL, .doc = "Method of the request." },
+	{ .key = "headers", .type = CONF_LIST, .elem = CONF_OBJECT, .at = AT(match.headers), .sub = route_header_rows, .elem_size = sizeof(struct peer_route_header_conf), .most = 8,
+	  .doc = "Headers of the request, as the policies on receipt left them; one that is absent does not match." },
+	{ .key = "time", .type = CONF_OBJECT, .sub = route_time_rows, .doc = "When the route is there." },
 	{ .key = NULL }
 };
 
@@ -169,7 +190,7 @@ static const struct conf_row route_rows[] = {
 	{ .key = "id", .type = CONF_ID, .at = AT(id), .flags = CONF_REQUIRED, .doc = "Name of the route." },
 	{ .key = "order", .type = CONF_INT, .at = AT(order), .def = "100", .min = 0, .max = 1000000, .doc = "Lowest first; of equal ones the first in the document." },
 	{ .key = "from", .type = CONF_LIST, .elem = CONF_REF, .at = AT(from), .flags = CONF_UNIQUE, .ref = "trunks", .doc = "Trunks whose requests it takes; none named: all." },
-	{ .key = "match", .type = CONF_OBJECT, .sub = route_match_rows, .doc = "Regular expressions (PCRE2), all of which must hold." },
+	{ .key = "match", .type = CONF_OBJECT, .sub = route_match_rows, .doc = "Regular expressions (PCRE2) and a time of day, all of which must hold." },
 	{ .key = "to", .type = CONF_REF, .at = AT(to), .flags = CONF_REQUIRED, .ref = "trunks|trunk_groups|=registered",
 	  .doc = "A trunk, a group, or `registered`: who registered here." },
 	{ .key = NULL }

@@ -5,6 +5,8 @@
 
 #include "postern/conf.h"
 
+struct peer_route_conf;
+
 /* What stands on a trunk, a realm and the system alike; `media` is each one's own. */
 #define PEER_COMMON_ROWS(type_, midcall_def, timer_def) \
 	{ .key = "mid_call", .type = CONF_REF, .at = offsetof(type_, common.mid_call), .flags = CONF_NULL, .def = midcall_def, .ref = "mid_call", \
@@ -23,6 +25,8 @@ void peer_schema_check_realms(const struct conf_doc *doc, struct conf_errors *er
 void peer_schema_check_listeners(const struct conf_doc *doc, struct conf_errors *errs);
 void peer_schema_check_trunks(const struct conf_doc *doc, struct conf_errors *errs);
 void peer_schema_check_groups(const struct conf_doc *doc, struct conf_errors *errs);
+/** The time of day of a route. known: a zone that was found to be there, NULL: none yet. */
+void peer_schema_check_time(const struct conf_doc *doc, const struct peer_route_conf *r, const char **known, struct conf_errors *errs);
 void peer_schema_check_routes(const struct conf_doc *doc, struct conf_errors *errs);
 /** Trunks of one realm that no request could be told apart by; here since it has a table of its own. */
 void peer_schema_check_alike(const struct conf_doc *doc, struct conf_errors *errs);

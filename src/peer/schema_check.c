@@ -426,11 +426,13 @@ void peer_schema_check_routes(const struct conf_doc *doc, struct conf_errors *er
 {
 	size_t n, i;
 	const void *const *obj = conf_objects(doc, &peer_schema_routes, &n);
+	const char *zone = NULL;
 	char at[PEER_AT_MOST];
 
 	for (i = 0; i < n; i++) {
 		const struct peer_route_conf *r = obj[i];
 
+		peer_schema_check_time(doc, r, &zone, errs);
 		if (same_text(r->to, "registered"))
 			conf_warn(errs, peer_schema_at(doc, &peer_schema_routes, r, "to", at), "\"registered\" is accepted, but this build does not act on it yet");
 	}

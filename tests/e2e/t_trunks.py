@@ -380,6 +380,47 @@ def preview_order_and_reasons(t):
 
 
 @test()
+def route_by_header_and_time(t):
+    """routes by headers of the request, as the policies on receipt left them, and by the day in a zone: calls, other requests and the preview"""
+    days = ('sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat')
+    now = int(time.strftime('%w', time.gmtime()))
+
+    def change(doc, b):
+        static_group('priority', [{}, {}, {}])(doc, b)
+        doc['policies'] = [{'id': 'class', 'file': 'class.policy'}]
+        next(x for x in doc['trunks'] if x['id'] == 'a')['policies'] = ['class']
+        doc['routes'] = [
+            {'id': 'gold', 'from': ['a'], 'match': {'headers': [{'name': 'X-Class', 'value': '^gold$'}]}, 'to': 'b0'},
+            {'id': 'other-day', 'from': ['a'], 'match': {'time': {'zone': 'Europe/Berlin', 'days': [days[(now + 3) % 7], days[(now + 4) % 7]]}}, 'to': 'b1'},
+            {'id': 'today', 'from': ['a'], 'match': {'time': {'zone': 'Europe/Berlin', 'days': [days[(now + k) % 7] for k in (6, 0, 1)]}}, 'to': 'b2'}]
+    files = {'class.policy': 'policy class on receive request {\n    when ruri.user == "2009" then set header["X-Class"] "gold"\n}\n'}
+    h = House(t, n=3, doc=change, daemon={'files': files})
+
+    def way(number, headers=()):
+        c = Call(h.a, number)
+        c.invite(sdp=sdp_text(h.a.ip, h.rtp.port), headers=headers)
+        x, i = h.asked(number)
+        i.reply(486)
+        c.wait(486)
+        return h.b.index(x)
+    equal(way('2001'), 2, 'a call without the header')
+    equal(way('2002', [('X-Class', 'gold')]), 0, 'one with it')
+    equal(way('2003', [('X-Class', 'marigold')]), 2, 'one with another value')
+    equal(way('2004', [('X-Class', 'tin'), ('X-Class', 'gold')]), 2, 'the first value counts')
+    equal(way('2009'), 0, 'one that a policy marks')
+    ask = Call(h.a, '2005').request('MESSAGE', headers=[('X-Class', 'gold')], body=b'hi', ctype='text/plain')
+    answer(h.b[0], h.b[0].take(lambda m: m.method == 'MESSAGE', 2, 'MESSAGE'))
+    equal(ask.final().status, 200, 'answer')
+
+    def preview(**body):
+        return h.d.http('POST', '/routes/preview', {'from_trunk': 'a', 'to': '2001', **body}).json['route']
+    equal([preview(), preview(headers={'x-class': 'gold'}), preview(headers={'X-Class': 'tin'})], ['today', 'gold', 'today'], 'preview')
+    h.doc['routes'][0]['match']['time'] = {'zone': 'Europe/Nowhere'}
+    r = h.d.http('PUT', '/config', h.doc)
+    equal([r.status, [e['pointer'] for e in r.json['errors']]], [422, ['/routes/0/match/time/zone']], 'no such zone')
+
+
+@test()
 def bye_through_the_next_target(t):
     """F3: a BYE that the call's target does not answer goes through the next target of the trunk"""
     h = House(t)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "peer/peer.h"
 #include "postern/conf.h"
@@ -236,11 +237,96 @@ static void targets_find_their_listener(void **state)
 	assert_int_equal(base_live(), live);
 }
 
+struct given { const char *name, *value; };
+
+static struct slice given_header(const void *arg, const char *name, char *buf, size_t size)
+{
+	const struct given *g;
+
+	for (g = arg; g->name; g++)
+		if (!strcmp(g->name, name))
+			return slice_str(g->value);
+	return (struct slice){ NULL, 0 };
+}
+
+#define TWO_TRUNKS "\"trunks\":[{\"id\":\"a\",\"realm\":\"core\",\"target\":\"sip:127.0.0.30\"},{\"id\":\"b\",\"realm\":\"core\",\"target\":\"sip:127.0.0.31\"}],"
+
+static void routes_by_headers(void **state)
+{
+	static const struct { struct given given[3]; const char *route; } rows[] = {
+		{ { { "X-Class", "gold" }, { "X-Site", "7" } }, "both" }, { { { "X-Class", "gold" }, { "X-Site", "" } }, "class" }, { { { "X-Class", "gold" } }, "class" },
+		{ { { "X-Class", "marigold" }, { "X-Site", "7" } }, "rest" }, { { { "X-Class", "" } }, "empty" }, { { { NULL, NULL } }, "rest" },
+	};
+	size_t live = base_live(), i;
+	struct peer_set *s = set_of(TWO_TRUNKS "\"routes\":["
+		"{\"id\":\"both\",\"match\":{\"headers\":[{\"name\":\"X-Class\",\"value\":\"^gold$\"},{\"name\":\"X-Site\",\"value\":\"^[0-9]+$\"}]},\"to\":\"b\"},"
+		"{\"id\":\"class\",\"match\":{\"to_user\":\"^1\",\"headers\":[{\"name\":\"X-Class\",\"value\":\"^gold$\"}]},\"to\":\"b\"},"
+		"{\"id\":\"empty\",\"match\":{\"headers\":[{\"name\":\"X-Class\",\"value\":\"^$\"}]},\"to\":\"b\"},{\"id\":\"rest\",\"to\":\"b\"}]");
+	const struct peer_trunk *from = peer_trunk_find(s, "a");
+	struct peer_view v = { .method = SLICE("INVITE"), .to_user = SLICE("1"), .header = given_header };
+	struct peer_dest d;
+
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		v.header_arg = rows[i].given;
+		assert_int_equal(peer_route(s, from, &v, &d), 0);
+		assert_string_equal(d.route, rows[i].route);
+	}
+	v.header = NULL;
+	assert_int_equal(peer_route(s, from, &v, &d), 0);
+	assert_string_equal(d.route, "rest");
+	v.header = given_header;
+	v.header_arg = rows[2].given;
+	v.to_user = SLICE("2");                                /* the other conditions hold as well */
+	assert_int_equal(peer_route(s, from, &v, &d), 0);
+	assert_string_equal(d.route, "rest");
+	assert_null(s->route[3].more);                         /* what asks for neither has nothing of it */
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
+static int64_t utc_ms(int year, int month, int day, int hour, int minute)
+{
+	struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute };
+
+	return (int64_t)timegm(&tm) * 1000;
+}
+
+static void routes_by_time(void **state)
+{
+	static const struct { int month, day, hour, minute; const char *route; } rows[] = { /* of 2026, UTC; 20 November is a Friday */
+		{ 11, 20, 6, 59, "rest" }, { 11, 20, 7, 0, "office" }, { 11, 20, 16, 59, "office" }, { 11, 20, 17, 0, "rest" }, /* winter: an hour before Berlin */
+		{ 7, 3, 5, 59, "rest" }, { 7, 3, 6, 0, "office" }, { 7, 3, 15, 59, "office" }, { 7, 3, 16, 0, "rest" },         /* summer: two */
+		{ 3, 27, 7, 0, "office" }, { 3, 30, 6, 0, "office" }, { 3, 30, 5, 59, "rest" },                                 /* the change lies between */
+		{ 11, 21, 10, 0, "rest" },                                                                                      /* Saturday */
+		{ 11, 20, 21, 29, "rest" }, { 11, 20, 21, 30, "night" }, { 11, 20, 23, 30, "night" }, { 11, 21, 4, 59, "night" }, { 11, 21, 5, 0, "rest" }, /* of Friday */
+		{ 11, 21, 21, 30, "rest" }, { 11, 20, 4, 59, "rest" },                                                         /* of Saturday, of Thursday */
+		{ 11, 22, 0, 0, "sunday" }, { 11, 22, 23, 59, "sunday" }, { 11, 23, 0, 0, "rest" },
+	};
+	size_t live = base_live(), i;
+	struct peer_set *s = set_of(TWO_TRUNKS "\"routes\":["
+		"{\"id\":\"office\",\"match\":{\"time\":{\"zone\":\"Europe/Berlin\",\"days\":[\"mon\",\"tue\",\"wed\",\"thu\",\"fri\"],\"from\":\"08:00\",\"to\":\"18:00\"}},\"to\":\"b\"},"
+		"{\"id\":\"night\",\"match\":{\"time\":{\"zone\":\"Europe/Berlin\",\"days\":[\"fri\"],\"from\":\"22:30\",\"to\":\"06:00\"}},\"to\":\"b\"},"
+		"{\"id\":\"sunday\",\"match\":{\"time\":{\"days\":[\"sun\"]}},\"to\":\"b\"},{\"id\":\"rest\",\"to\":\"b\"}]");
+	struct peer_view v = { .method = SLICE("INVITE"), .to_user = SLICE("1") };
+	struct peer_dest d;
+
+	assert_int_equal(s->nzones, 2);                        /* a zone is read once */
+	for (i = 0; i < ARRAY_LEN(rows); i++) {
+		base_clock_fake(1, utc_ms(2026, rows[i].month, rows[i].day, rows[i].hour, rows[i].minute));
+		assert_int_equal(peer_route(s, peer_trunk_find(s, "a"), &v, &d), 0);
+		if (strcmp(d.route, rows[i].route))
+			fail_msg("2026-%d-%d %d:%02d: %s, not %s", rows[i].month, rows[i].day, rows[i].hour, rows[i].minute, d.route, rows[i].route);
+	}
+	base_unref(s);
+	assert_int_equal(base_live(), live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sources_and_targets), cmocka_unit_test(narrowed_by_match),
 		cmocka_unit_test(routes_and_groups), cmocka_unit_test(literal_prefixes), cmocka_unit_test(many_routes), cmocka_unit_test(targets_find_their_listener),
+		cmocka_unit_test(routes_by_headers), cmocka_unit_test(routes_by_time), /* last: the clock is a fake one from then on */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
