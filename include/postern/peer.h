@@ -130,6 +130,10 @@ struct peer_group;
 struct peer_dest { const char *route; const struct peer_trunk *trunk; const struct peer_group *group; };
 /** By the wall clock where a route matches the time of day. @return 0, ERR_NOTFOUND (404) */
 int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret);
+/** Told of a route that was passed over: all that it asks for holds but `why`, "time" or "headers" (static text). */
+typedef void peer_passed_fn(void *arg, const char *route, const char *why);
+/** peer_route, with what was passed over on the way, in order. */
+int peer_route_told(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, peer_passed_fn *passed, void *arg, struct peer_dest *ret);
 
 /* ---- live figures in state memory (region REGION_TARGETS), written by the engine ---- */
 enum peer_state { PEER_UP, PEER_SUSPECT, PEER_DOWN, PEER_DRAINING, PEER_RESTING };

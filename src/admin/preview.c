@@ -197,7 +197,15 @@ static json_t *rules_json(const struct peer_set *set, const struct peer_trunk *i
 	return list;
 }
 
-static void answer_route(struct admin_request *rq, struct peer_set *set, const struct peer_trunk *from, const struct peer_dest *d)
+#define PASSED 64
+
+static void passed_add(void *arg, const char *route, const char *why)
+{
+	if (json_array_size(arg) < PASSED)
+		json_array_append_new(arg, json_pack("{s:s, s:s}", "route", route, "why", why));
+}
+
+static void answer_route(struct admin_request *rq, struct peer_set *set, const struct peer_trunk *from, const struct peer_dest *d, json_t *passed)
 {
 	static struct peer_outlook o[OUTLOOKS]; /* one thread */
 	struct ctl_maps m = admin_maps(rq->a, NULL);
@@ -214,8 +222,8 @@ static void answer_route(struct admin_request *rq, struct peer_set *set, const s
 		n = peer_preview(plane, d, o, OUTLOOKS);
 		for (i = 0; i < n && !first; i++)
 			first = o[i].tried ? o[i].trunk : NULL;
-		admin_reply_json(rq, 200, json_pack("{s:s, s:s, s:o, s:o}", "route", d->route, "to", route_to(rq->a->doc, d->route), "rules", rules_json(set, from, first),
-			"targets", outlooks_json(&m, o, n)));
+		admin_reply_json(rq, 200, json_pack("{s:s, s:s, s:O, s:o, s:o}", "route", d->route, "to", route_to(rq->a->doc, d->route), "passed", passed,
+			"rules", rules_json(set, from, first), "targets", outlooks_json(&m, o, n)));
 	}
 	peer_plane_free(plane);
 	free(live);
@@ -254,6 +262,7 @@ void admin_post_preview(struct admin_request *rq)
 	const struct peer_trunk *trunk;
 	struct peer_set *set = NULL;
 	struct peer_dest dest = { 0 };
+	json_t *passed;
 	int err;
 
 	if (rq->response || !headers_fit(rq))
@@ -263,14 +272,16 @@ void admin_post_preview(struct admin_request *rq)
 		admin_problem(rq, 503, "the configuration cannot be looked at: %s", base_strerror(err));
 		return;
 	}
+	passed = json_array();
 	trunk = peer_trunk_find(set, from_trunk);
 	if (!trunk)
 		admin_problem_errors(rq, 422, "no such trunk", json_pack("[{s:s, s:s}]", "pointer", "/from_trunk", "message", "is no trunk"), NULL);
 	else if (!party(to, slice_str(rq->a->name), &view.to_user, &view.to_host) || !party(from, SLICE("anonymous.invalid"), &view.from_user, &view.from_host))
 		admin_problem_errors(rq, 422, "no such number", json_pack("[{s:s, s:s}]", "pointer", "/to", "message", "to and from are numbers or sip: URIs"), NULL);
-	else if (peer_route(set, trunk, &view, &dest))
+	else if (peer_route_told(set, trunk, &view, passed_add, passed, &dest))
 		admin_problem(rq, 404, "no route takes this call");
 	else
-		answer_route(rq, set, trunk, &dest);
+		answer_route(rq, set, trunk, &dest, passed);
+	json_decref(passed);
 	base_unref(set);
 }

@@ -184,7 +184,9 @@ static const struct conf_row preview[] = {
 	{ .key = "headers", .type = CONF_OBJECT, .doc = "Further headers by name, which routes may ask for" }, LAST
 };
 static const struct conf_row way[] = {
-	TEXT("route", "The route that takes it"), TEXT("to", "Its trunk or group"), { .key = "rules", .type = CONF_LIST, .elem = CONF_OBJECT, .doc = "Rules that would fire" },
+	TEXT("route", "The route that takes it"), TEXT("to", "Its trunk or group"),
+	{ .key = "passed", .type = CONF_LIST, .elem = CONF_OBJECT, .doc = "Routes before it that lack the time or the headers alone" },
+	{ .key = "rules", .type = CONF_LIST, .elem = CONF_OBJECT, .doc = "Rules that would fire" },
 	OBJECTS("targets", NULL, "In the order in which they would be tried"), LAST
 };
 static const struct conf_row problem[] = {

@@ -61,12 +61,15 @@ static void show_trunks(json_t *v)
 
 static void show_preview(json_t *v)
 {
+	static const struct app_cli_column passed[] = { { "PASSED OVER", "route" }, { "WHY", "why" } };
 	static const struct app_cli_column rules[] = { { "POLICY", "policy" }, { "ON", "on" }, { "TRUNK", "trunk" }, { "OF", "of" } };
 	static const struct app_cli_column targets[] = {
 		{ "TRIED", "tried" }, { "TRUNK", "trunk" }, { "URI", "uri" }, { "ADDRESS", "address" }, { ">PORT", "port" }, { "TRANSPORT", "transport" }, { "STATE", "state" }, { "WHY", "why" }
 	};
 
 	printf("route: %s\nto: %s\n", json_string_value(json_object_get(v, "route")), json_string_value(json_object_get(v, "to")));
+	if (json_array_size(json_object_get(v, "passed")))
+		app_cli_table(passed, ARRAY_LEN(passed), json_object_get(v, "passed"));
 	if (json_array_size(json_object_get(v, "rules")))
 		app_cli_table(rules, ARRAY_LEN(rules), json_object_get(v, "rules"));
 	app_cli_table(targets, ARRAY_LEN(targets), json_object_get(v, "targets"));

@@ -127,7 +127,8 @@ int peer_minute_parse(const char *text, unsigned *ret);
 /** Headers and time of a route; *ret stays where it has none. To be freed after an error too. */
 int peer_more_build(struct peer_set *s, const struct peer_route_conf *c, struct peer_more **ret);
 void peer_more_free(struct peer_more *m);
-bool peer_more_holds(const struct peer_more *m, const struct peer_view *v);
+/** What of it does not hold, "time" or "headers"; NULL: all does. */
+const char *peer_more_misses(const struct peer_more *m, const struct peer_view *v);
 void peer_zones_free(struct peer_set *s);
 int peer_routes_build(struct peer_set *s);
 void peer_routes_free(struct peer_set *s);

@@ -88,7 +88,7 @@ void peer_routes_free(struct peer_set *s)
 	peer_zones_free(s);
 }
 
-int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
+int peer_route_told(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, peer_passed_fn *passed, void *arg, struct peer_dest *ret)
 {
 	struct peer_route_walk w;
 	unsigned i;
@@ -96,13 +96,25 @@ int peer_route(const struct peer_set *s, const struct peer_trunk *from, const st
 	peer_route_walk(s, from, v->to_user, &w);
 	while (peer_route_walk_next(&w, &i)) {
 		const struct peer_route_x *r = &s->route[i];
+		const char *why;
 
-		if (!peer_conds_hold(r->cond, r->nconds, v) || (r->more && !peer_more_holds(r->more, v)))
+		if (!peer_conds_hold(r->cond, r->nconds, v))
 			continue;
+		why = r->more ? peer_more_misses(r->more, v) : NULL;
+		if (why) {
+			if (passed)
+				passed(arg, r->conf->id, why);
+			continue;
+		}
 		if (!r->dest.trunk && !r->dest.group)
 			return ERR_NOTFOUND;
 		*ret = r->dest;
 		return 0;
 	}
 	return ERR_NOTFOUND;
+}
+
+int peer_route(const struct peer_set *s, const struct peer_trunk *from, const struct peer_view *v, struct peer_dest *ret)
+{
+	return peer_route_told(s, from, v, NULL, NULL, ret);
 }

@@ -123,21 +123,21 @@ static bool time_holds(const struct peer_more *m, int64_t now_s)
 	return m->days & 1u << (past_midnight ? (day + 6) % 7 : day);
 }
 
-bool peer_more_holds(const struct peer_more *m, const struct peer_view *v)
+const char *peer_more_misses(const struct peer_more *m, const struct peer_view *v)
 {
 	char buf[VALUE_MOST];
 	unsigned i;
 
 	if (m->zone && !time_holds(m, base_wall_ms() / 1000))
-		return false;
+		return "time";
 	for (i = 0; i < m->nheaders; i++) {
 		struct peer_view one = { .method = v->header ? v->header(v->header_arg, m->name[i], buf, sizeof buf) : (struct slice){ NULL, 0 } };
 		struct peer_cond c = { m->cond[i].re, offsetof(struct peer_view, method) };
 
 		if (!one.method.p || !peer_conds_hold(&c, 1, &one))
-			return false;
+			return "headers";
 	}
-	return true;
+	return NULL;
 }
 
 /* ---- checks of the document ---- */

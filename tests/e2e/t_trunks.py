@@ -415,6 +415,10 @@ def route_by_header_and_time(t):
     def preview(**body):
         return h.d.http('POST', '/routes/preview', {'from_trunk': 'a', 'to': '2001', **body}).json['route']
     equal([preview(), preview(headers={'x-class': 'gold'}), preview(headers={'X-Class': 'tin'})], ['today', 'gold', 'today'], 'preview')
+    equal(h.d.http('POST', '/routes/preview', {'from_trunk': 'a', 'to': '2001'}).json['passed'], [{'route': 'gold', 'why': 'headers'}, {'route': 'other-day', 'why': 'time'}],
+          'routes that were passed over')
+    r = h.d.ctl('route', 'preview', 'a', '2001')
+    check(['other-day', 'time'] in [ln.split() for ln in r.stdout.splitlines()], 'posternctl: %s', r.stdout)
     h.doc['routes'][0]['match']['time'] = {'zone': 'Europe/Nowhere'}
     r = h.d.http('PUT', '/config', h.doc)
     equal([r.status, [e['pointer'] for e in r.json['errors']]], [422, ['/routes/0/match/time/zone']], 'no such zone')
