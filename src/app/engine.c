@@ -249,8 +249,10 @@ static void engine_commit(struct role *r)
 		call_engine_set_peers(engine.calls, engine.peers);
 	if (engine.ua)
 		listeners_commit(r);
-	if (engine.media && r->new_map && media_client_remap(engine.media, r->map, r->nmap))
+	if (engine.media && r->new_map && media_client_remap(engine.media, r->map, r->nmap)) {
 		base_log(BASE_ERROR, "engine", "the new media ports cannot be taken");
+		app_role_end(r, 70); /* the former map goes with this commit */
+	}
 }
 
 static struct keys_tls *tls_find(void *arg, const char *id)

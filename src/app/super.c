@@ -97,7 +97,7 @@ static void on_taken(struct child *c, struct reader *r)
 {
 	struct super *s = c->seat->super;
 
-	if (!c->growing && c->have == s->seq && c->sockets_sent == 2 * s->ports.nmap)
+	if (!c->growing && c->have == s->seq)
 		return; /* of a change that was given up meanwhile */
 	if (app_feed_sockets(c))
 		app_super_kill(c);
@@ -518,6 +518,8 @@ static int super_init(struct super *s)
 		err = app_ports_init(&s->ports, s->p->sockets.map, s->p->sockets.nmap, s->p->sockets.media, s->p->memory.map);
 	if (err)
 		return err;
+	/* before the first child: they inherit it, and ports may be added while they run */
+	app_limits_raise(s->p->limits.wanted + 2 * (uint64_t)(s->ports.room - s->ports.nmap));
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		s->seat[i].super = s;
 		s->seat[i].role = (enum app_role)i;

@@ -208,8 +208,8 @@ void call_digits_heard(struct call_leg *leg, unsigned event, unsigned ms)
 	if (!call_digit_char(event))
 		return;
 	tell(leg, event);
-	if (!call_telephone_by_info(to) || call_telephone_by_info(leg))
-		return;
+	if (leg->call->replace || !call_telephone_by_info(to) || call_telephone_by_info(leg))
+		return; /* (a newcomer has no dialog yet) */
 	d = digits_of(to);
 	if (d && queue_put(d, event, ms))
 		info_send(d);

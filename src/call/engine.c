@@ -47,6 +47,8 @@ static void on_policed(void *arg, struct sipua_dialog *d, void *dialog_arg, unsi
 
 	if (l->dialog != d)
 		return;
+	if (c->apart)
+		what &= SIPUA_POLICED_ALLOW; /* it has no session */
 	if (what & SIPUA_POLICED_ALLOW)
 		strip(l);
 	if (what & SIPUA_POLICED_TIMER)

@@ -137,12 +137,31 @@ int call_hunt_restore(struct call *c, const struct call_record *r)
 	return known ? call_hunt_tried(c, b->trunk, &b->target, r->start_ms) : 0;
 }
 
+/** What was open with the target before is nobody's: its late answer must not end the call of the next. */
+static void open_end(struct call_leg *b)
+{
+	struct list_node *n, *next;
+
+	call_digits_free(b);
+	for (n = b->call->others.next; n != &b->call->others; n = next) {
+		struct call_exchange *x = container_of(n, struct call_exchange, node);
+
+		next = n->next;
+		if (x->from != b && x->to != b)
+			continue;
+		if (x->srv)
+			call_exchange_refuse(x, 500, NULL, NULL);
+		call_exchange_free(x);
+	}
+}
+
 /** Nothing of the target before is left on leg B; ports stay where they serve on. */
 static void leg_fresh(struct call_leg *b, const struct peer_way *w, bool early_media)
 {
 	struct media_client *mc = b->call->eng->p.media;
 	unsigned i;
 
+	open_end(b);
 	if (b->dialog && b->call->ntried)
 		slice_copy(b->call->tried[b->call->ntried - 1].call_id, sizeof b->call->tried->call_id, sipua_dialog_call_id(b->dialog));
 	sipua_dialog_free(b->dialog);

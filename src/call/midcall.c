@@ -205,6 +205,8 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 		sipua_srv_free(srv);
 	} else if (m == WIRE_PRACK) {
 		call_reliable_prack(leg, srv);
+	} else if (leg->call->replace && m != WIRE_INVITE && !(m == WIRE_UPDATE && call_body_is_sdp(sip))) {
+		call_mid_refuse(srv, 500); /* who sits on the other leg is open */
 	} else if (m == WIRE_INVITE || m == WIRE_UPDATE) {
 		call_mid_session(leg, srv, m);
 	} else {

@@ -23,10 +23,10 @@ static bool is_secret(struct call_text *t)
 	return t->keys == CALL_TEXT_SECRET;
 }
 
-/** The text as the record has it: key material is not for those who map it. which: 0 in, 1 out, 2 sent */
+/** The text as the record has it: key material is not for those who map it. which: 0 in, 1 out, 2 sent, 3 view, 4 goal */
 static struct slice shown(const struct call_leg *l, unsigned which, struct slice t)
 {
-	static char masked[2][3][WIRE_SDP_BYTES + 4096];
+	static char masked[2][5][WIRE_SDP_BYTES + 4096];
 	unsigned k = l == &l->call->leg[1];
 
 	return call_crypto_secret(t) ? call_crypto_mask(t, masked[k][which], sizeof masked[k][which]) : t;
@@ -56,7 +56,9 @@ static int secrets_put(struct call *c)
 		r.leg[i].sdp_in = text_of(&c->leg[i].sdp_in);
 		r.leg[i].sdp_out = text_of(&c->leg[i].sdp_out);
 		r.leg[i].sdp_sent = sent_of(&c->leg[i]);
-		any |= is_secret(&c->leg[i].sdp_in) || is_secret(&c->leg[i].sdp_out);
+		r.leg[i].view = text_of(&c->leg[i].view);
+		r.leg[i].goal = text_of(&c->leg[i].goal);
+		any |= is_secret(&c->leg[i].sdp_in) || is_secret(&c->leg[i].sdp_out) || is_secret(&c->leg[i].view) || is_secret(&c->leg[i].goal);
 	}
 	if (!any || !c->eng->secrets)
 		return 0;
@@ -74,9 +76,9 @@ static void policy_print(const struct call_leg *l, struct call_record_leg *r)
 {
 	unsigned i;
 
-	r->view = text_of(&l->view);
+	r->view = l->view.keys == CALL_TEXT_SECRET ? shown(l, 3, text_of(&l->view)) : text_of(&l->view); /* asked by secrets_put */
 	r->identity = (struct slice){ (const char *)l->identity, sizeof l->identity };
-	r->goal = text_of(&l->goal);
+	r->goal = l->goal.keys == CALL_TEXT_SECRET ? shown(l, 4, text_of(&l->goal)) : text_of(&l->goal);
 	r->offer_state = (uint8_t)(l->was_offer | l->replaces << 2 | call_own_open(l) << 4);
 	for (i = 0; i < CALL_STREAMS; i++)
 		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
@@ -362,6 +364,8 @@ static void secret_join(struct call_engine *e, struct secret *s, struct call_rec
 		r->leg[i].sdp_in = whole.leg[i].sdp_in;
 		r->leg[i].sdp_out = whole.leg[i].sdp_out;
 		r->leg[i].sdp_sent = whole.leg[i].sdp_sent;
+		r->leg[i].view = whole.leg[i].view;
+		r->leg[i].goal = whole.leg[i].goal;
 	}
 }
 

@@ -380,7 +380,7 @@ bool call_reliable_heard(struct call_exchange *x, const struct wire_sip *resp, b
 	r = reliable_of(x);
 	if (!r || slice_u64(v, UINT32_MAX, &rseq) || !rseq || !in_order(r, resp, (uint32_t)rseq))
 		return false;
-	if (!x->has_offer && !x->ours && !x->answered && !r->owed && call_body_is_sdp(resp)) {
+	if (!x->has_offer && !x->local_answer && !x->ours && !x->answered && !r->owed && call_body_is_sdp(resp)) {
 		*ret_offer = true;
 		r->owed = (uint32_t)rseq;
 		return true;

@@ -184,6 +184,9 @@ static void seat_return(struct call *c)
 	struct call_leg *leg = r->leg;
 
 	c->replace = NULL;
+	call_own_stop(leg);
+	loop_timer_stop(&leg->timer.t);
+	call_digits_free(leg);
 	ports_close(leg);
 	texts_clear(leg);
 	sipua_dialog_free(leg->dialog);
@@ -397,11 +400,17 @@ static bool join_failed(struct call_exchange *x, int status, const struct wire_s
 {
 	struct call *c = x->call;
 	struct call_leg *leg = x->from, *to = x->to;
+	bool seated = c->replace && c->replace->x == x; /* not while it waits behind another one's */
 	bool gone = x->cli && (status == 481 || (!resp && status == 408));
+
+	if (status == 491 || (status == 422 && !call_timer_relayed(c))) {
+		status = 500; /* a matter of the other leg alone */
+		resp = NULL;
+	}
 
 	call_exchange_refuse(x, status, NULL, resp);
 	call_exchange_free(x);
-	if (c->replace)
+	if (seated)
 		seat_return(c);
 	if (ended_meanwhile(leg))
 		return false;
@@ -416,10 +425,10 @@ static bool join_failed(struct call_exchange *x, int status, const struct wire_s
 static int join_answer(struct call_exchange *x, const struct wire_sip *resp)
 {
 	static const uint8_t all[CALL_STREAMS] = { WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV, WIRE_SENDRECV };
-	struct slice text, body = call_body_sdp(resp);
+	struct slice text, body = call_body_is_sdp(resp) ? call_body_sdp(resp) : text_of(&x->answer_in); /* it may have come in a reliable 1xx */
 	int status = body.n ? call_sdp_secure(x->to, body, true) : 488;
 
-	if (!status && (call_text_set(&x->answer_in, body) || wire_sdp_parse(text_of(&x->offer_in), &now)))
+	if (!status && ((body.p != x->answer_in.p && call_text_set(&x->answer_in, body)) || wire_sdp_parse(text_of(&x->offer_in), &now)))
 		status = 500;
 	if (!status)
 		status = call_shown_carry(x->to, text_of(&x->answer_in), &now, all, &text);
@@ -454,10 +463,16 @@ static void join_success(struct call_exchange *x, const struct wire_sip *resp)
 static void join_response(void *arg, struct sipua_cli *cli, int status, const struct wire_sip *sip)
 {
 	struct call_exchange *x = arg;
+	bool offer;
 
 	(void)cli;
-	if (status < 200 || x->state != CALL_X_SENT)
+	if (x->state != CALL_X_SENT)
 		return;
+	if (status < 200) {
+		if (sip && status > 100 && call_reliable_heard(x, sip, &offer) && call_body_is_sdp(sip) && call_text_set(&x->answer_in, call_body_sdp(sip)))
+			base_count(COUNTER_MIDCALL_OWN_FAILED);
+		return;
+	}
 	if (status < 300 && sip)
 		join_success(x, sip);
 	else

@@ -352,7 +352,9 @@ void call_store_del(struct call_store *s, uint32_t slot)
 
 void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over)
 {
-	__atomic_store_n(&s->m.mark[slot], (uint8_t)(over << 1 | MARK_ENDING), __ATOMIC_RELEASE);
+	uint8_t tries = s->m.mark[slot] & (uint8_t)~((1u << TRIES_SHIFT) - 1);
+
+	__atomic_store_n(&s->m.mark[slot], (uint8_t)(tries | over << 1 | MARK_ENDING), __ATOMIC_RELEASE);
 }
 
 void call_store_ringing(struct call_store *s, uint32_t slot)

@@ -29,10 +29,21 @@ static struct slice label(const struct ctl_message *m, char buf[static WIDTH])
 	return text_get(&t);
 }
 
-/** One arrow, WIDTH wide. */
+/* As people may see it: a terminal obeys control characters, and a zero would end the text. */
+static void plain(FILE *out, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		bool ends = c == '\r' && i + 1 < s.n && s.p[i + 1] == '\n';
+
+		fputc(c == '\n' || c == '\t' || ends || (c >= 0x20 && c != 0x7f) ? c : '?', out);
+	}
+}
+
+/** One arrow, WIDTH wide, or longer where the text is. */
 static void arrow(FILE *out, struct slice text, bool right)
 {
-	size_t dashes = WIDTH - 4 - text.n;
+	size_t dashes = text.n < WIDTH - 4 ? WIDTH - 4 - text.n : 0;
 
 	fputs(right ? " " : "<", out);
 	for (size_t i = 0; i < dashes / 2; i++)
@@ -76,7 +87,7 @@ char *ctl_messages_ladder(const struct ctl_message_list *l, const struct ctl_dia
 		line(out, i + 1, &l->v[i]);
 	for (size_t i = 0; i < l->n; i++) {
 		fprintf(out, "\n---- %zu ----\n", i + 1);
-		fwrite(l->v[i].bytes.p, 1, l->v[i].bytes.n, out);
+		plain(out, l->v[i].bytes);
 	}
 	if (fclose(out)) {
 		free(text);

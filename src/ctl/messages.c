@@ -100,11 +100,19 @@ static bool keep(struct ctl_message_list *l, size_t *room, const struct base_tra
 	return true;
 }
 
-static void drop_first(struct ctl_message_list *l)
+/* A quarter at once: one by one, each would move all others. @return their bytes */
+static size_t drop_oldest(struct ctl_message_list *l)
 {
-	free((char *)(uintptr_t)l->v[0].bytes.p);
-	memmove(l->v, l->v + 1, --l->n * sizeof *l->v);
+	size_t k = l->n / 4 + 1, bytes = 0;
+
+	for (size_t i = 0; i < k; i++) {
+		bytes += l->v[i].bytes.n;
+		free((char *)(uintptr_t)l->v[i].bytes.p);
+	}
+	l->n -= k;
+	memmove(l->v, l->v + k, l->n * sizeof *l->v);
 	l->overwritten = true;
+	return bytes;
 }
 
 static int collect(struct base_trace_walk *w, const struct ctl_dialogs *d, char *buf, struct ctl_message_list *l)
@@ -124,8 +132,8 @@ static int collect(struct base_trace_walk *w, const struct ctl_dialogs *d, char 
 		leg = leg_of(d, bytes, h.key, keys);
 		if (leg == d->n)
 			continue;
-		for (total += bytes.n; l->n && (l->n >= MOST || total > MOST_BYTES); total -= l->v[0].bytes.n, drop_first(l))
-			;
+		for (total += bytes.n; l->n && (l->n >= MOST || total > MOST_BYTES);)
+			total -= drop_oldest(l);
 		if (!keep(l, &room, &h, leg, bytes))
 			return -ENOMEM;
 	}

@@ -176,7 +176,7 @@ void media_digits_start(struct media_relay *r, struct media_flow *f, const struc
 	if (!w->digit.serial || w->digit.serial == MEDIA_GET(f->s->digit_done))
 		return;
 	MEDIA_SET(f->s->digit_done, w->digit.serial); /* a restart in its middle cuts it, and never repeats it */
-	d = w->digit_hz ? digits_of(r, f) : NULL;
+	d = w->digit_hz >= 1000 ? digits_of(r, f) : NULL; /* the peer's number: below 50 no step would ever end the event */
 	if (!d)
 		return;
 	d->tx_event = w->digit.event;
@@ -248,6 +248,7 @@ int media_digits_due(struct media_relay *r, struct media_out *out, int max)
 			continue;
 		if (d->sending) {
 			made += event_send(r, d, r->made[made], &out[made]);
+			next = r->digits.next; /* the peer was looked at: its digits may be gone */
 			continue;
 		}
 		list_del(&d->node);

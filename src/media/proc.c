@@ -214,6 +214,8 @@ int media_proc_start(const struct media_proc_params *p, struct media_proc **ret)
 	if (!err) {
 		media_wishes_lock(m->wishes); /* who applies one may poke any worker */
 		err = proc_workers(m, p);
+		if (err)
+			media_table_on_digit(m->table, NULL, NULL);
 		media_wishes_unlock(m->wishes);
 	}
 	if (!err)
@@ -240,6 +242,11 @@ void media_proc_stop(struct media_proc *m)
 	if (!m)
 		return;
 	loop_timer_stop(&m->scan);
+	if (m->wishes) { /* pokes happen under this lock: from here on none is under way */
+		media_wishes_lock(m->wishes);
+		media_table_on_digit(m->table, NULL, NULL);
+		media_wishes_unlock(m->wishes);
+	}
 	for (unsigned i = 0; i < m->nworkers; i++)
 		media_worker_stop(m->worker[i]);
 	loop_fd_del(m->heard);
