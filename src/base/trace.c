@@ -114,6 +114,7 @@ int base_trace_open(void *mem, size_t bytes, struct base_trace **ret)
 	t->most = t->m.bytes / 2 < BASE_TRACE_MESSAGE ? t->m.bytes / 2 : BASE_TRACE_MESSAGE;
 	if (t->oldest > t->count || t->count - t->oldest > t->m.slots)
 		t->oldest = t->count;
+	__atomic_store_n(&t->m.h->oldest, t->oldest, __ATOMIC_RELAXED);
 	/* all of it is there from the start: a message costs no page fault. Older kernels know no such advice, and do without */
 	madvise((void *)((uintptr_t)mem & ~(uintptr_t)4095), bytes, MADV_POPULATE_WRITE);
 	*ret = t;
@@ -289,7 +290,7 @@ static bool entry_get(const struct trace_map *m, uint64_t n, const uint32_t *key
 		return false;
 	data_get(m, s.pos, buf, s.len);
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&at->mark, __ATOMIC_RELAXED) != mark || __atomic_load_n(&m->h->reserved, __ATOMIC_RELAXED) - s.pos > m->bytes)
+	if (__atomic_load_n(&at->mark, __ATOMIC_RELAXED) != mark || (int64_t)(__atomic_load_n(&m->h->oldest, __ATOMIC_RELAXED) - n) > 0 || __atomic_load_n(&m->h->reserved, __ATOMIC_RELAXED) - s.pos > m->bytes)
 		return false;
 	*ret = (struct base_trace_head){ .time_us = s.time_us, .key = s.key, .transport = s.transport, .flags = s.flags };
 	address_get(s.family, s.local, s.local_port, &ret->local);

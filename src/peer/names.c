@@ -10,6 +10,7 @@
 #include "peer/names.h"
 
 #define NAMES_MAX     8192
+#define IDLE_MS       60000            /* a trunk asks again long before that */
 #define QUERIES_MAX   64               /* at a time */
 #define TTL_LEAST_MS  1000
 #define NEGATIVE_S    30               /* where no SOA says it */
@@ -117,8 +118,16 @@ static void on_answer(void *arg, int err, const uint8_t *msg, size_t n)
 	e->names->changed(e->names->arg);
 }
 
-bool peer_names_has_room(const struct peer_names *s)
+bool peer_names_has_room(struct peer_names *s)
 {
+	for (struct list_node *i = s->all.next; s->count >= NAMES_MAX / 2 && i != &s->all;) {
+		struct peer_name *e = container_of(i, struct peer_name, link);
+		int64_t last = e->expires > e->retry ? e->expires : e->retry;
+
+		i = i->next;
+		if (!e->query && (!e->known || !e->failures) && now_ms() > last + IDLE_MS)
+			name_free(e); /* nobody asked again: no trunk's */
+	}
 	return s->count < NAMES_MAX / 2;
 }
 

@@ -29,7 +29,7 @@ struct peer_name {
 int peer_names_new(struct loop *l, const char *const *servers, size_t n, int timeout_ms, void (*changed)(void *arg), void *arg, struct peer_names **ret);
 void peer_names_free(struct peer_names *s);
 /** Is there room for names that no document has? They may take half of it. */
-bool peer_names_has_room(const struct peer_names *s);
+bool peer_names_has_room(struct peer_names *s);
 /** What is known, and a query where that is nothing or old. NULL: too many names, or no memory. */
 const struct peer_name *peer_names_get(struct peer_names *s, const char *name, enum wire_dns_type type);
 

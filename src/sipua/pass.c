@@ -318,18 +318,19 @@ int sipua_pass_set(struct sipua_pass *p, struct slice name, unsigned i, struct s
 int sipua_pass_remove(struct sipua_pass *p, struct slice name, unsigned i) { return m_remove_header(p, name, i); }
 int sipua_pass_set_body(struct sipua_pass *p, struct slice body) { return m_set_body(p, body); }
 
+#define MASKED_MAX 64
+
 /* keys are nobody's to read, nor are answers to challenges */
 static void print_masked(struct text *t, struct slice body)
 {
-	static const char key[] = "inline:";
-	const char *p = body.p, *end = p + body.n, *at;
+	struct slice hide[MASKED_MAX];
+	size_t n = wire_secrets_find(body, hide, ARRAY_LEN(hide));
+	const char *p = body.p, *end = p + body.n;
 
-	while (p < end && (at = memmem(p, (size_t)(end - p), key, sizeof(key) - 1))) {
-		at += sizeof(key) - 1;
-		text_slice(t, (struct slice){ p, (size_t)(at - p) });
+	for (size_t i = 0; i < n; i++) {
+		text_slice(t, (struct slice){ p, (size_t)(hide[i].p - p) });
 		text_add(t, "***");
-		for (p = at; p < end && !strchr("|\r\n ", *p); p++)
-			;
+		p = hide[i].p + hide[i].n;
 	}
 	text_slice(t, (struct slice){ p, (size_t)(end - p) });
 }

@@ -127,6 +127,8 @@ static void run(struct hook *h)
 	const struct sipua_policy *p = h->policy;
 	size_t shadows;
 
+	if (!p || !p->chain)
+		return; /* of a trunk that is gone: what the dialog itself knows still holds */
 	h->at.now_ms = base_wall_ms();
 	h->at.trunk = slice_str(p->trunk);
 	h->at.realm = slice_str(p->realm);

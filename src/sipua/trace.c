@@ -86,6 +86,21 @@ static bool is_suspect(const msg_t *msg, const sip_t *sip)
 	return msg_has_error(msg) || is_credentials(sip);
 }
 
+/** Bytes of the head, up to and with the empty line; 0: it is not there. */
+static size_t head_bytes(struct slice s)
+{
+	const char *p = s.p, *end = s.p + s.n;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p)))) {
+		p++;
+		if (p < end && *p == '\n')
+			return (size_t)(p + 1 - s.p);
+		if (p + 1 < end && p[0] == '\r' && p[1] == '\n')
+			return (size_t)(p + 2 - s.p);
+	}
+	return 0;
+}
+
 static size_t body_bytes(const sip_t *sip)
 {
 	return sip->sip_payload ? sip->sip_payload->pl_len : 0;
@@ -94,7 +109,7 @@ static size_t body_bytes(const sip_t *sip)
 /** Where to look: in the body alone, where the message ends with one of that length. */
 static void put(const struct base_trace_head *head, struct slice raw, bool suspect, size_t body)
 {
-	bool whole = suspect || raw.n < body + 4 || memcmp(raw.p + raw.n - body - 4, "\r\n\r\n", 4);
+	bool whole = suspect || head_bytes(raw) + body != raw.n; /* the first empty line, not just any */
 	struct slice look = whole ? raw : (struct slice){ raw.p + raw.n - body, body }, hide[HIDE_MAX];
 
 	base_trace_put(ring, head, raw, hide, wire_secrets_find(look, hide, HIDE_MAX));
@@ -131,21 +146,6 @@ void sipua_trace_feed(int fd, const struct iovec *iov, size_t n)
 		c->nraw += part;
 		n -= part;
 	}
-}
-
-/** Bytes of the head, up to and with the empty line; 0: it is not there. */
-static size_t head_bytes(struct slice s)
-{
-	const char *p = s.p, *end = s.p + s.n;
-
-	while ((p = memchr(p, '\n', (size_t)(end - p)))) {
-		p++;
-		if (p < end && *p == '\n')
-			return (size_t)(p + 1 - s.p);
-		if (p + 1 < end && p[0] == '\r' && p[1] == '\n')
-			return (size_t)(p + 2 - s.p);
-	}
-	return 0;
 }
 
 static bool begins_with(struct slice s, const char *word)

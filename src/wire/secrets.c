@@ -73,9 +73,13 @@ static struct slice secret_at(const char *start, const char *colon, const char *
 		if (end - from > 7 && strncasecmp(from, "inline:", 7) == 0)
 			from += 7;
 		to = line_end(from, end);
+		if (from == to)
+			from = colon + 1; /* something is missing: all of it */
 	} else if (ends_with(start, name, "key-mgmt", 8)) {
 		from = token_skip(from, end);
 		to = line_end(from, end);
+		if (blank_skip(from, end) == to)
+			from = colon + 1;
 	} else {
 		return (struct slice){ NULL, 0 };
 	}

@@ -51,7 +51,7 @@ struct sipua_conn {
 	struct sipua *ua;
 	unsigned listener;
 	bool incoming, tls, handshaken;
-	bool amid, stuck;          /* TLS: in a message as far as bytes tell; the last write waits to be repeated */
+	bool amid, stuck, pong;    /* TLS: in a message as far as bytes tell; the last write waits to be repeated; so does a pong, before all else */
 	uint8_t crlf;              /* bytes of the keep-alive so far */
 	union base_addr peer;
 	struct mono since, last;

@@ -142,8 +142,8 @@ static void answer_ping(SSL *s, int fd, const char *buf, int n)
 	if (c->crlf < 4)
 		return;
 	c->crlf = 0;
-	if (!c->stuck)
-		real_SSL_write(s, "\r\n", 2);
+	if (!c->stuck && !c->pong)
+		c->pong = real_SSL_write(s, "\r\n", 2) <= 0;
 }
 
 int SSL_read(SSL *s, void *buf, int n)
@@ -174,14 +174,20 @@ static void note_written(SSL *s, int r)
 
 int SSL_write(SSL *s, const void *buf, int n)
 {
-	int r;
+	struct sipua_fd *f = sipua_fd_get(sipua_tls_fd(s));
+	int r = 1;
 
 	if (sipua_tls_fd(s) < 0)
 		return real_SSL_write(s, buf, n);
 	SIPUA_HIT(SSL_write);
 	sipua_fd_sending(sipua_tls_fd(s));
 	ERR_clear_error();
-	r = real_SSL_write(s, buf, n);
+	if (f && f->conn && f->conn->pong) { /* OpenSSL would take our bytes for the rest of the pong */
+		r = real_SSL_write(s, "\r\n", 2);
+		f->conn->pong = r <= 0;
+	}
+	if (r > 0)
+		r = real_SSL_write(s, buf, n);
 	note_written(s, r);
 	return r;
 }

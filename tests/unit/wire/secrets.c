@@ -19,7 +19,8 @@ static const struct { const char *in, *out; } rows[] = {
 	{ "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abcd|2^20\r\na=x:1", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:*********\r\na=x:1" },
 	{ "a=x\ra=CRYPTO:2  SUITE\tInLine:k;inline:l\ra=y", "a=x\ra=CRYPTO:2  SUITE\tInLine:**********\ra=y" },
 	{ "a=crypto:1 S what:key", "a=crypto:1 S ********" },
-	{ "a=crypto:1 S\r\na=rtpmap:0 PCMU/8000", "a=crypto:1 S\r\na=rtpmap:0 PCMU/8000" },
+	{ "a=crypto:1 S\r\na=rtpmap:0 PCMU/8000", "a=crypto:***\r\na=rtpmap:0 PCMU/8000" }, /* something is missing: all of it */
+	{ "a=crypto:1 inline:KEY\r\n", "a=crypto:************\r\n" }, { "a=crypto:inline:KEY", "a=crypto:**********" }, { "a=key-mgmt:AQAF\r\n", "a=key-mgmt:****\r\n" },
 	{ "a=key-mgmt:mikey AQAF\r\n", "a=key-mgmt:mikey*****\r\n" },
 	{ "v=0\r\nk=clear:abc\r\nt=0 0", "v=0\r\nk=*********\r\nt=0 0" },
 	{ "k=base64:a\nm=audio\nk=prompt\na=crypto:1 S inline:z", "k=********\nm=audio\nk=******\na=crypto:1 S inline:*" },
