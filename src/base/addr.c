@@ -39,7 +39,7 @@ int base_addr_parse(struct slice host, uint16_t port, union base_addr *ret)
 	if (!bracket && dotted_quad(host, &a.in.sin_addr)) {
 		a.in.sin_family = AF_INET;
 		a.in.sin_port = htons(port);
-	} else if (memchr(host.p, ':', host.n) && !memchr(host.p, 0, host.n) && slice_copy(text, sizeof(text), host)
+	} else if (host.n && memchr(host.p, ':', host.n) && !memchr(host.p, 0, host.n) && slice_copy(text, sizeof(text), host)
 		&& inet_pton(AF_INET6, text, &a.in6.sin6_addr) == 1) {
 		a.in6.sin6_family = AF_INET6;
 		a.in6.sin6_port = htons(port);

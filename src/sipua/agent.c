@@ -94,11 +94,11 @@ void sipua_fork_2xx_of(void *agent_magic, msg_t *msg)
 
 /* ---- housekeeping ---- */
 
-/* ended transactions keep their messages for 32 s; what they leave behind goes back to the system when it has become less */
+/* what ended transactions and dialogs leave behind goes back to the system when they have become less */
 static void trim(void *arg)
 {
 	struct sipua *ua = arg;
-	unsigned now = ua->figures.srv + ua->figures.cli;
+	unsigned now = ua->figures.srv + ua->figures.cli + ua->figures.dialogs;
 
 	if (ua->trim_peak > 64 && now < ua->trim_peak / 2) {
 		base_heap_trim();

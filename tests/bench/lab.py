@@ -47,12 +47,13 @@ def cpu_ns(pids):
     return total
 
 
-def pss_kb(pids):
+def pss_kb(pids, field='Pss'):
+    """Memory of the processes, what they share divided; field 'Pss_Anon': what is their own alone."""
     total = 0
     for pid in pids:
         try:
             with open('/proc/%d/smaps_rollup' % pid) as f:
-                total += sum(int(ln.split()[1]) for ln in f if ln.startswith('Pss:'))
+                total += sum(int(ln.split()[1]) for ln in f if ln.startswith(field + ':'))
         except OSError:
             pass
     return total
