@@ -12,6 +12,7 @@
 #include "sipua/guard/guard.h"
 
 extern void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now);
+SIPUA_REAL(tp_magic_t *, tport_magic, (tport_t const *self))
 SIPUA_REAL(void, tport_base_deliver, (tport_t *self, msg_t *msg, su_time_t now))
 
 static void count(const msg_t *msg, const sip_t *sip)
@@ -98,6 +99,16 @@ static bool take_2xx(tport_t *self, msg_t *msg, const sip_t *sip)
 	return is_2xx(msg, sip) && sipua_listener_of(self, &ua, &listener) && !ua->closing && sipua_cli_take_2xx(ua, msg, sip);
 }
 
+/*
+ * The Via of a transport. The library makes those of all listeners anew with each listener that comes, frees the old ones, and tells the
+ * listeners alone: their connections would go on with what is freed. So a connection has its listener's, always.
+ */
+tp_magic_t *tport_magic(tport_t const *self)
+{
+	SIPUA_HIT(tport_magic);
+	return real_tport_magic(self && tport_is_secondary(self) ? tport_parent(self) : self);
+}
+
 void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 {
 	sip_t *sip = sip_object(msg);
@@ -109,6 +120,7 @@ void tport_base_deliver(tport_t *self, msg_t *msg, su_time_t now)
 		fit_via(msg, sip);
 	}
 	note_connection(self);
+	tport_set_magic(self, tport_magic(self)); /* the delivery hands on the field itself */
 	sipua_now.deliver_tport = self;
 	sipua_now.deliver_msg = msg;
 	sipua_trace_arrived(self, msg);

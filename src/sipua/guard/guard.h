@@ -16,7 +16,7 @@ struct ssl_st;
 /* one row per override; `must_hit`: the canned exchange of the self-test calls it, the others must resolve to ours */
 #define SIPUA_OVERRIDES(X) \
 	X(su_root_yield, 0) X(su_duration, 1) X(su_getmsgsize, 1) X(su_getaddrinfo, 1) X(su_freeaddrinfo, 1) X(url_param, 1) \
-	X(tport_base_deliver, 1) X(tport_tsend, 1) X(tport_recv_event, 1) X(tport_bind_socket, 1) X(nta_msg_ackbye, 0) \
+	X(tport_base_deliver, 1) X(tport_magic, 1) X(tport_tsend, 1) X(tport_recv_event, 1) X(tport_bind_socket, 1) X(nta_msg_ackbye, 0) \
 	X(su_socket, 1) X(su_close, 1) X(sendto, 1) X(su_soerror, 1) X(su_vsend, 1) X(su_vrecv, 1) X(epoll_wait, 1) \
 	X(accept, 1) X(connect, 1) X(SSL_CTX_new, 1) X(SSL_CTX_use_certificate_file, 1) X(SSL_CTX_use_PrivateKey_file, 1) \
 	X(SSL_CTX_check_private_key, 1) X(SSL_CTX_load_verify_locations, 1) X(SSL_new, 1) X(SSL_set_bio, 1) X(SSL_connect, 1) \
