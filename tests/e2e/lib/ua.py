@@ -109,13 +109,14 @@ class Agent:
             self.sock = socket.socket(self.family, socket.SOCK_DGRAM)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             self.sock.bind((ip, port))
-            threading.Thread(target=self._read_udp, daemon=True).start()
+            self.reader = threading.Thread(target=self._read_udp, daemon=True)
         else:
             self.sock = socket.socket(self.family, socket.SOCK_STREAM)
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.sock.bind((ip, port))
             self.sock.listen(64)
-            threading.Thread(target=self._accept, daemon=True).start()
+            self.reader = threading.Thread(target=self._accept, daemon=True)
+        self.reader.start()
         t.agents.append(self)
         t.defer(self.close)
 
@@ -205,6 +206,8 @@ class Agent:
         except OSError:
             pass
         self.sock.close()
+        if self.reader is not threading.current_thread():
+            self.reader.join(5)     # the port is free when nobody reads from it any more, not before
 
     # ---- mailbox ----
     def take(self, pred, seconds=3.0, what='message', each=None):
