@@ -93,6 +93,8 @@ static void child(const struct app_spawn *s, char *const *env)
 		_exit(70);
 	if (s->folder && fchdir(*s->folder) < 0)
 		_exit(70);
+	if (s->nice)
+		setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + s->nice);
 	close_range((unsigned)APP_CHAN_FD + s->nfds, ~0u, CLOSE_RANGE_CLOEXEC);
 	shed(s->user);
 	syscall(SYS_execveat, exe, "", s->argv, env, 0x1000 /* AT_EMPTY_PATH */);

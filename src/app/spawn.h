@@ -21,6 +21,7 @@ struct app_spawn {
 	char *const *argv;
 	const int *fd; unsigned nfds;      /* become APP_CHAN_FD, APP_CHAN_FD + 1 ... */
 	const struct app_user *user;
+	int nice;                          /* how much it stands back behind the supervisor's own share of a core */
 	const int *folder;                 /* becomes its working folder, by descriptor: the way to it may be closed to the user; NULL: stays */
 };
 

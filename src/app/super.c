@@ -19,6 +19,7 @@
 #include "app/notify.h"
 
 #define EXIT_INTERNAL 70
+#define ADMIN_NICE 5                   /* a start of admin, or a client that asks all the time, takes no core from audio and calls */
 #define LIFE_MS 30000
 #define LATE_MS 30000                  /* for a start, on a machine that is busy */
 
@@ -224,7 +225,7 @@ static int child_start(struct seat *seat, struct child *c)
 		return err;
 	snprintf(name, sizeof(name), "postern-%s", app_role_name(seat->role));
 	err = app_spawn(&(struct app_spawn){ .exe = s->p->exe[seat->role], .argv = argv, .fd = &pair[1], .nfds = 1, .user = &s->p->user,
-		.folder = seat->role == APP_ADMIN ? &s->p->state_fd : NULL }, &c->pid);
+		.nice = seat->role == APP_ADMIN ? ADMIN_NICE : 0, .folder = seat->role == APP_ADMIN ? &s->p->state_fd : NULL }, &c->pid);
 	close(pair[1]);
 	if (!err)
 		err = loop_chan_open(s->loop, pair[0], on_message, c, &c->chan);

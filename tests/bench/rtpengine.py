@@ -9,6 +9,7 @@ import base64
 import os
 import re
 import socket
+import time
 
 
 def encode(x):
@@ -33,13 +34,17 @@ class Engine:
     def command(self, fields):
         self.cookie += 1
         cookie = b"%d_%d " % (os.getpid(), self.cookie)
-        for _ in range(5):
-            self.socket.send(cookie + encode(fields))
+        end = time.monotonic() + 15     # it may just be starting
+        while time.monotonic() < end:
             try:
+                self.socket.send(cookie + encode(fields))
                 reply = self.socket.recv(65536)
                 while not reply.startswith(cookie):
                     reply = self.socket.recv(65536)
-            except (socket.timeout, ConnectionRefusedError):
+            except socket.timeout:
+                continue
+            except ConnectionRefusedError:
+                time.sleep(0.1)
                 continue
             if b"6:result5:error" in reply:
                 raise SystemExit(f"rtpengine: {reply}")

@@ -5,7 +5,7 @@ import json
 import re
 import time
 
-from lib.base import Fail, check, equal, test, until
+from lib.base import check, equal, test, until
 from lib.daemon import Bed
 from lib.rtp import Rtp, both_ways
 from lib.sip import sdp_text
@@ -126,11 +126,12 @@ def srtp_optional(t):
 
 def reinvite(bed, c, i, text, peer_text):
     """A re-INVITE of the caller, answered here or, where it is relayed, by the callee with peer_text. Its 200."""
-    c.reinvite(sdp=text)
-    try:
-        m = i.expect('INVITE', 1.0)
-    except Fail:
-        m = None
+    tx = c.reinvite(sdp=text)
+
+    def crossed():
+        return i.agent.peek(lambda m: m.method == 'INVITE' and m.call_id == i.call_id)
+    until(lambda: crossed() or c.agent.peek(lambda m: m.status >= 200 and m.branch == tx.req.branch), 5, 'the re-INVITE crosses or is answered')
+    m = crossed() and i.expect('INVITE')
     if m:
         i.reply(200, to=m, sdp=peer_text(m.sdp))
     r = c.wait(200)

@@ -344,6 +344,8 @@ def rtpengine_beyond(t):
     p = Proc(t, 'rtpengine', [program, '--config-file=' + t.path('rtpengine.conf', '[rtpengine]\n'), '--interface=' + ip, '--listen-ng=%s:2223' % ip, '--table=-1', '--foreground',
                               '--log-stderr', '--log-level=4', '--port-min=12000', '--port-max=12100', '--num-threads=1', '--pidfile=%s/rtpengine.pid' % t.tmp])
     t.defer(p.end)
+    ng = Engine(ip + ':2223')
+    ng.command({'command': 'ping'})
     bed = Bed(t, start=False, trunk_b={'media': 'sdes'})
     bed.doc['media_profiles'] = [{'id': 'sdes', 'transport': 'sdes', 'suites': ['AEAD_AES_128_GCM', 'AES_CM_128_HMAC_SHA1_80']}]
     bed.d.write()
@@ -351,7 +353,6 @@ def rtpengine_beyond(t):
     ra, rb = Rtp(t, bed.a.ip), Rtp(t, bed.b.ip)
     c = bed.a.call('1023', sdp=sdp_text(bed.a.ip, ra.port))
     i = bed.b.await_call('1023')
-    ng = Engine(ip + ':2223')
     ids = {'call-id': 'beyond', 'from-tag': 'a'}
     common = {'ICE': 'remove', 'flags': ['trust-address'], 'rtcp-mux': ['demux'], 'DTLS': 'off', 'replace': ['origin', 'session-connection']}
     inner = sdp_of(ng.command({'command': 'offer', 'sdp': i.rsdp.text, 'transport-protocol': 'RTP/AVP', **ids, **common}))
@@ -361,10 +362,12 @@ def rtpengine_beyond(t):
     c.wait(200)
     i.expect('ACK')
     inside = Sdp(inner)
-    ra.send(c.rsdp.dest(), 5)
-    rb.send(inside.dest(), 5)
-    ra.clear()
-    rb.clear()
+
+    def heard():
+        ra.send(c.rsdp.dest(), 5)
+        rb.send(inside.dest(), 5)
+        return ra.rx and rb.rx
+    until(heard, 5, 'each hears the other')
     both_ways(ra, c.rsdp.dest(), rb, inside.dest(), 20)
     leg = bed.d.get('/calls/%s' % bed.d.calls()[0]['id']).json['legs'][1]['media'][0]
     equal((leg['rx']['srtp'], leg['rx']['dropped']['authentication']), (True, 0), 'SRTP towards rtpengine')

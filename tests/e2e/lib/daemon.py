@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 
 from . import certs
-from .base import Fail, Proc, SANITIZED, SLOW, alive, check, descendants, until
+from .base import Fail, Proc, SANITIZED, WAIT, alive, check, descendants, until
 from .openapi import Watch
 from .ua import Agent
 
@@ -103,7 +103,7 @@ class Postern:
     def run(self, *more, seconds=15):
         """Run to its end (--check, failing starts): (exit code, output)."""
         r = subprocess.run(self.argv(*more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.dir,
-                           env=dict(os.environ, **self.env), timeout=seconds * SLOW, text=True, errors='replace')
+                           env=dict(os.environ, **self.env), timeout=seconds * WAIT, text=True, errors='replace')
         return r.returncode, r.stdout
 
     def start(self, seconds=15):
@@ -130,7 +130,7 @@ class Postern:
         if token:
             rq.add_header('Authorization', 'Bearer ' + token)
         try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(rq, timeout=seconds * SLOW) as r:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(rq, timeout=seconds * WAIT) as r:
                 answer = Answer(r.status, r.headers, r.read())
         except urllib.error.HTTPError as e:
             answer = Answer(e.code, e.headers, e.read())
@@ -229,7 +229,7 @@ class Postern:
     def ctl(self, *args, seconds=10):
         env = dict(os.environ, **self.env, POSTERN_API='http://%s:%d' % self.api, POSTERN_TOKEN=self.token or '')
         return subprocess.run([self.t.program('posternctl'), '--state', self.state, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, env=env, timeout=seconds * SLOW)
+                              text=True, env=env, timeout=seconds * WAIT)
 
     # ---- end ----
     def log(self):

@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from .base import check, SLOW
+from .base import check, WAIT
 
 SO_TIMESTAMPNS = 35
 
@@ -149,7 +149,7 @@ class Rtp:
     def wait(self, count, seconds=2.0):
         """Number of packets received, once count are there or the time is over."""
         with self.lock:
-            self.lock.wait_for(lambda: len(self.rx) >= count, seconds * SLOW)
+            self.lock.wait_for(lambda: len(self.rx) >= count, seconds * WAIT)
             return len(self.rx)
 
     def clear(self):

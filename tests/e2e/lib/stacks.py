@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from .base import E2E, Fail, Proc, SLOW, check, need, until
+from .base import E2E, Fail, Proc, WAIT, check, need, until
 from .rtp import tone
 
 CLAIM = 'a call with %s as party'
@@ -125,7 +125,7 @@ class Baresip:
 
     def wait(self, kind, seconds=6):
         with self.lock:
-            ok = self.lock.wait_for(lambda: any(e.get('type') == kind for e in self.events), seconds * SLOW)
+            ok = self.lock.wait_for(lambda: any(e.get('type') == kind for e in self.events), seconds * WAIT)
             check(ok, 'baresip at %s saw no %s; it saw %s\n%s', self.ip, kind, [e.get('type') or e for e in self.events], self.proc.tail())
             e = next(e for e in self.events if e.get('type') == kind)
             self.events.remove(e)

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 
-from .base import Fail, check, SLOW
+from .base import Fail, check, WAIT
 from .sip import Msg, uri_host
 
 T1 = 0.5
@@ -71,7 +71,7 @@ class Conn:
             buf = rest[n:]
 
     def send(self, data):
-        end = time.monotonic() + 5 * SLOW
+        end = time.monotonic() + 5 * WAIT
         while data:
             with self.lock:
                 try:
@@ -149,7 +149,7 @@ class Agent:
 
     def connect(self, peer=None):
         sock = socket.socket(self.family, socket.SOCK_STREAM)
-        sock.settimeout(5 * SLOW)
+        sock.settimeout(5 * WAIT)
         sock.bind((self.ip, 0))
         sock.connect(peer or self.peer)
         if self.transport == 'tls':
@@ -210,9 +210,9 @@ class Agent:
             self.reader.join(5)     # the port is free when nobody reads from it any more, not before
 
     # ---- mailbox ----
-    def take(self, pred, seconds=3.0, what='message', each=None):
+    def take(self, pred, seconds=3.0, what='message', each=None, factor=WAIT):
         """The first message that fits, taken out. each: called every 20 ms or so while waiting."""
-        end = time.monotonic() + seconds * SLOW
+        end = time.monotonic() + seconds * factor
         while True:
             with self.lock:
                 for m in self.inbox:
@@ -221,7 +221,7 @@ class Agent:
                         return m
                 left = end - time.monotonic()
                 if left <= 0:
-                    raise Fail('%s:%d got no %s within %g s; waiting here: %s' % (self.ip, self.port, what, seconds * SLOW, self.inbox[-6:]))
+                    raise Fail('%s:%d got no %s within %g s; waiting here: %s' % (self.ip, self.port, what, seconds * factor, self.inbox[-6:]))
                 self.lock.wait(min(left, 0.05))
             if each:
                 each()
