@@ -60,8 +60,9 @@ int store_token_used(struct store *s, const char *id, int64_t at_ms);
 /** All of a user (NULL: of all users), oldest first; cb returns false to stop, texts are borrowed during it. */
 int store_tokens_each(struct store *s, const char *user, bool (*cb)(void *arg, const struct store_token *t), void *arg);
 
-/* ---- the audit log: writes and logins; the oldest leave where there are more than STORE_AUDIT_MOST ---- */
+/* ---- the audit log: writes and logins; the oldest leave where there are more than STORE_AUDIT_MOST, of those of nobody (failed logins) before ---- */
 #define STORE_AUDIT_MOST 100000
+#define STORE_AUDIT_NOBODY_MOST 10000  /* so that guessing does not wash out what users did */
 struct store_audit { uint64_t seq; int64_t time_ms; const char *user, *address, *action, *detail; int status; };
 /** Texts are copied; seq is the database's. */
 int store_audit_add(struct store *s, const struct store_audit *e);

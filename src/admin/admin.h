@@ -20,6 +20,8 @@
 #define ADMIN_LIST_DEFAULT 100
 #define ADMIN_LIST_MAX     1000
 #define ADMIN_LOGINS       256     /* addresses whose logins are remembered */
+#define ADMIN_SESSIONS     1024    /* tokens and addresses that are known to be logged in */
+#define ADMIN_WHO          32      /* bytes of a token's hash and of an address */
 #define ADMIN_PARAMS       2
 #define ADMIN_QUEUE        128     /* writes that wait for their turn */
 #define ADMIN_APPLY_MS     15000   /* so long a change of configuration may take */
@@ -71,7 +73,7 @@ struct admin_request {
 	bool trusted;                  /* came over the control socket */
 	int role;                      /* of who asks */
 	char user[64];                 /* their id */
-	bool bad_login;
+	enum { ADMIN_LOGIN_USUAL, ADMIN_LOGIN_FIRST, ADMIN_LOGIN_FAILED } login; /* for the audit log */
 	char address[48];
 	char method[16], path[160];    /* for the audit log */
 	char param[ADMIN_PARAMS][128]; /* of the path */
@@ -183,8 +185,12 @@ void admin_revert_watch(struct admin *a);
 void admin_roll_back(struct admin *a, struct admin_request *rq, uint64_t number, const char *comment);
 
 /* ---- the audit log ---- */
-/** A line of it where the request was a write, or a login that failed. */
-void admin_audit(const struct admin_request *rq);
+struct admin_session { uint8_t who[ADMIN_WHO]; struct mono used; };
+struct admin_minute { struct mono since; unsigned lines, left_out; };
+/** Is this the first request of a token from an address, or its first after a long while? Notes it. */
+bool admin_session_begins(struct admin *a, const uint8_t who[static ADMIN_WHO], struct mono now);
+/** Lines of it where the request was a write, a login, or a login that failed. */
+void admin_audit(const struct admin_request *rq, struct mono now);
 
 /* ---- CDRs: from the ring into the database ---- */
 void admin_records_start(struct admin *a);
@@ -220,6 +226,8 @@ struct admin {
 	bool metrics_open, loopback;
 	char name[128];                /* system.name: a Host that is ours too */
 	struct admin_login login[ADMIN_LOGINS];
+	struct admin_session session[ADMIN_SESSIONS];
+	struct admin_minute logins_good, logins_failed;
 	struct admin_change change;
 };
 /** What the renderers look at; process holds at least ADMIN_PROCESSES. */

@@ -122,7 +122,7 @@ static enum MHD_Result answer(struct admin_request *rq)
 
 	MHD_destroy_response(rq->response);
 	rq->response = NULL;
-	admin_audit(rq);
+	admin_audit(rq, base_mono_now());
 	base_count(rq->status >= 500 ? COUNTER_HTTP_5XX : rq->status >= 400 ? COUNTER_HTTP_4XX : COUNTER_HTTP_2XX);
 	return r;
 }

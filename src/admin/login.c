@@ -63,11 +63,9 @@ static bool stored_token(struct admin_request *rq, const char *hash)
 	return true;
 }
 
-/** Whose token is it? Sets rq->user. */
-static bool is_token(struct admin_request *rq, struct slice token)
+/** Whose token is it? Sets rq->user; hex is its hash. */
+static bool is_token(struct admin_request *rq, struct slice token, char hex[static 65])
 {
-	char hex[65];
-
 	keys_token_hash(token, hex);
 	if (!keys_token_eq(slice_str(hex), slice_str(rq->a->token_hash)))
 		return stored_token(rq, hex);
@@ -127,32 +125,45 @@ static struct slice bearer(const struct admin_request *rq)
 	return s;
 }
 
-/** It was none: counted, and its address shut out where that happens too often. */
-static enum admin_auth failed(struct admin_request *rq, struct admin_login *l)
+/** It was none, or may not come from there: counted, and its address shut out where that happens too often. */
+static enum admin_auth failed(struct admin_request *rq, struct admin_login *l, enum admin_auth auth)
 {
-	rq->user[0] = 0;
-	rq->bad_login = true;
 	base_count(COUNTER_HTTP_AUTH);
-	if (l->failed >= LOGIN_TRIES) {
-		rq->bad_login = false; /* the audit log need not grow by it */
+	if (l->failed >= LOGIN_TRIES) { /* the audit log need not grow by it */
+		rq->user[0] = 0;
 		return ADMIN_AUTH_LOCKED;
 	}
+	rq->login = ADMIN_LOGIN_FAILED;
 	if (++l->failed == LOGIN_TRIES)
-		base_log_limited(BASE_WARN, 1, "admin", "an address tries tokens that are none of ours: shut out for a minute address=%s", rq->address);
-	return ADMIN_AUTH_BAD;
+		base_log_limited(BASE_WARN, 1, "admin", "an address tries tokens that are no good there: shut out for a minute address=%s", rq->address);
+	return auth;
+}
+
+/** A token's hash and the address that it came from, half of each kept: enough to tell them apart. */
+static void note_session(struct admin_request *rq, const char *hex, const uint8_t address[static 16], struct mono now)
+{
+	uint8_t who[ADMIN_WHO] = { 0 };
+
+	memcpy(who, hex, strnlen(hex, ADMIN_WHO - 16));
+	memcpy(who + ADMIN_WHO - 16, address, 16);
+	if (admin_session_begins(rq->a, who, now))
+		rq->login = ADMIN_LOGIN_FIRST;
 }
 
 enum admin_auth admin_login(struct admin_request *rq)
 {
+	static const uint8_t nowhere[16];
 	const struct sockaddr *from = client(rq);
 	struct mono now = base_mono_now();
 	struct slice token = bearer(rq);
 	struct admin_login *l;
-	enum admin_auth auth;
+	enum admin_auth auth = ADMIN_AUTH_BAD;
+	char hex[65];
 
 	rq->role = rq->trusted ? ADMIN_ADMIN : ADMIN_NOBODY;
 	if (rq->trusted) {
 		slice_copy(rq->user, sizeof rq->user, SLICE("admin"));
+		note_session(rq, "control socket", nowhere, now);
 		return ADMIN_AUTH_OK;
 	}
 	if (slice_empty(token))
@@ -165,12 +176,14 @@ enum admin_auth admin_login(struct admin_request *rq)
 	}
 	if (l->failed >= LOGIN_TRIES && !l->known)
 		return ADMIN_AUTH_LOCKED;
-	if (!is_token(rq, token))
-		return failed(rq, l);
-	auth = user_check(rq, from);
+	if (is_token(rq, token, hex))
+		auth = user_check(rq, from);
 	if (auth == ADMIN_AUTH_BAD)
-		return failed(rq, l);
-	l->known = auth == ADMIN_AUTH_OK;
+		rq->user[0] = 0;
+	if (auth != ADMIN_AUTH_OK)
+		return failed(rq, l, auth);
+	l->known = true;
+	note_session(rq, hex, l->key, now);
 	return auth;
 }
 
@@ -195,6 +208,8 @@ bool admin_client_check(struct admin_request *rq)
 		rq->c->cert = client_cert(rq);
 	if (rq->c->cert == ADMIN_CERT_GOOD || (rq->c->cert == ADMIN_CERT_NONE && verify == KEYS_VERIFY_OPTIONAL))
 		return true;
+	client(rq);
+	rq->login = ADMIN_LOGIN_FAILED;
 	base_count(COUNTER_HTTP_AUTH);
 	admin_problem(rq, 403, rq->c->cert == ADMIN_CERT_NONE ? "a client certificate is needed here" : "your client certificate is none of those that this API trusts");
 	return false;

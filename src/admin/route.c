@@ -33,7 +33,7 @@ static const struct admin_route routes[] = {
 	{ "/users/{id}/tokens", "GET", ADMIN_ADMIN, admin_get_tokens, admin_query_list, 0, "Tokens of a user, without themselves" },
 	{ "/users/{id}/tokens", "POST", ADMIN_ADMIN, admin_post_token, NULL, 0, "Make a token: the answer alone shows it" },
 	{ "/users/{id}/tokens/{token_id}", "DELETE", ADMIN_ADMIN, admin_delete_token, NULL, 0, "Take a token back" },
-	{ "/audit", "GET", ADMIN_ADMIN, admin_get_audit, admin_query_list, 0, "Writes and failed logins, newest first" },
+	{ "/audit", "GET", ADMIN_ADMIN, admin_get_audit, admin_query_list, 0, "Every write and login, newest first" },
 	{ "/certificates", "GET", ADMIN_VIEWER, admin_get_certificates, admin_query_list, 0, "Certificates of the revision" },
 	{ "/certificates/{name}", "GET", ADMIN_VIEWER, admin_get_certificate, NULL, 0, "What a certificate says: subject, names, expiry, fingerprint" },
 	{ "/certificates/{name}", "PUT", ADMIN_ADMIN, admin_put_certificate, admin_query_write, ADMIN_JSON | ADMIN_LARGE, "Replace a certificate and its key, or add them" },

@@ -107,7 +107,9 @@ static const struct conf_row token_new[] = {
 	{ .key = "expires_in", .type = CONF_INT, .flags = CONF_NULL, .min = 1, .max = 315360000, .unit = "s", .doc = "In place of expires" }, LAST
 };
 static const struct conf_row audit[] = {
-	TIME("time", "When"), TEXT("user", "Who; empty: a login that failed"), TEXT("address", "From where"), TEXT("method", "HTTP method"), TEXT("path", "What was asked"),
+	TIME("time", "When"), TEXT("user", "Who; empty: a token of nobody's"), TEXT("address", "From where"),
+	TEXT("method", "HTTP method of a write, or of a request whose login failed; LOGIN: the first request of a token from an address, or its first after 15 minutes"),
+	TEXT("path", "What was asked"),
 	COUNT("status", "What became of it"), LAST
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tokens of users: made here, shown once, kept as hashes; and the audit log of writes and failed logins.
+ * Tokens of users: made here, shown once, kept as hashes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -135,52 +135,4 @@ void admin_delete_token(struct admin_request *rq)
 		admin_reply_empty(rq, 204);
 	else
 		admin_problem(rq, err == ERR_NOTFOUND ? 404 : 500, err == ERR_NOTFOUND ? "the user has no such token" : "the token cannot be removed");
-}
-
-/* ---- audit ---- */
-void admin_audit(const struct admin_request *rq)
-{
-	bool write = strcmp(rq->method, "GET") && strcmp(rq->method, "HEAD") && strcmp(rq->method, "OPTIONS");
-	const struct store_audit e = { .time_ms = base_wall_ms(), .user = rq->user, .address = rq->address, .action = rq->method, .detail = rq->path, .status = (int)rq->status };
-
-	if (rq->user[0] ? !write : !rq->bad_login)
-		return;
-	base_log_limited(BASE_INFO, 20, "audit", "user=%s address=%s method=%s path=%.128s status=%u", rq->user[0] ? rq->user : "-", rq->address, rq->method, rq->path,
-		rq->status);
-	if (store_audit_add(rq->a->p.store, &e))
-		base_count(COUNTER_STORE_FAILED);
-}
-
-struct list { json_t *items; unsigned limit; uint64_t last; bool more; };
-
-static bool audit_add(void *arg, const struct store_audit *e)
-{
-	struct list *l = arg;
-
-	l->more = json_array_size(l->items) == l->limit;
-	if (l->more)
-		return false;
-	json_array_append_new(l->items, json_pack("{s:o, s:s, s:s, s:s, s:s, s:i}", "time", time_json(e->time_ms), "user", e->user, "address", e->address, "method",
-		e->action, "path", e->detail, "status", e->status));
-	l->last = e->seq;
-	return true;
-}
-
-void admin_get_audit(struct admin_request *rq)
-{
-	struct list l = { 0 };
-	const char *after;
-	uint64_t before;
-	int err;
-
-	if (!admin_query_page(rq, &l.limit, &after) || !admin_query_number(rq, "after", INT64_MAX, &before))
-		return;
-	l.items = json_array();
-	err = store_audit_each(rq->a->p.store, before, l.limit + 1, audit_add, &l);
-	if (err) {
-		json_decref(l.items);
-		admin_problem(rq, 500, "the database cannot be read: %s", base_strerror(err));
-		return;
-	}
-	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", l.items, "next", l.more ? json_sprintf("%llu", (unsigned long long)l.last) : json_null()));
 }

@@ -163,7 +163,7 @@ static const struct token t_top[] = {
 	{ WORD, "policy", t_policy, APP_CLI_NONE, NULL },
 	{ WORD, "token", t_token, APP_CLI_NONE, NULL },
 	{ WORD, "certificate", t_certificate, APP_CLI_NONE, NULL },
-	{ WORD, "audit", t_cdr_list, APP_CLI_AUDIT, "writes and failed logins, newest first" },
+	{ WORD, "audit", t_cdr_list, APP_CLI_AUDIT, "writes and logins, newest first" },
 	{ WORD, "stats", t_end, APP_CLI_STATS, "all figures" },
 	{ WORD, "drain", t_end, APP_CLI_DRAIN, "take no new calls; those in progress go on" },
 	{ WORD, "undrain", t_end, APP_CLI_UNDRAIN, "take new calls again" },

@@ -54,6 +54,7 @@ static const char *const sql[STORE_STMTS] = {
 	[STORE_AUDIT_ADD]       = "INSERT INTO audit (time_ms, user, address, action, detail, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	[STORE_AUDIT_EACH]      = "SELECT seq, time_ms, user, address, action, detail, status FROM audit WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
 	[STORE_AUDIT_PRUNE]     = "DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?1",
+	[STORE_AUDIT_PRUNE_NOBODY] = "DELETE FROM audit WHERE user = '' AND seq <= (SELECT seq FROM audit WHERE user = '' ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
 	[STORE_CDR_ADD]         = "INSERT INTO cdr (id, json) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
 	[STORE_CDR_EACH]        = "SELECT seq, json FROM cdr WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
 	[STORE_CDR_GET]         = "SELECT json FROM cdr WHERE id = ?1",

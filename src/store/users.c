@@ -104,6 +104,16 @@ int store_tokens_each(struct store *s, const char *user, bool (*cb)(void *arg, c
 }
 
 /* ---- audit ---- */
+static int prune(struct store *s, enum store_stmt which, int64_t most)
+{
+	sqlite3_stmt *st = store_stmt_get(s, which);
+
+	if (!st)
+		return -EIO;
+	sqlite3_bind_int64(st, 1, most);
+	return store_step(s, st, "shortening the audit log");
+}
+
 int store_audit_add(struct store *s, const struct store_audit *e)
 {
 	sqlite3_stmt *st = store_stmt_get(s, STORE_AUDIT_ADD);
@@ -120,11 +130,8 @@ int store_audit_add(struct store *s, const struct store_audit *e)
 	err = store_step(s, st, "adding to the audit log");
 	if (err || sqlite3_last_insert_rowid(s->db) % 256)
 		return err;
-	st = store_stmt_get(s, STORE_AUDIT_PRUNE);
-	if (!st)
-		return -EIO;
-	sqlite3_bind_int64(st, 1, STORE_AUDIT_MOST);
-	return store_step(s, st, "shortening the audit log");
+	err = prune(s, STORE_AUDIT_PRUNE_NOBODY, STORE_AUDIT_NOBODY_MOST);
+	return err ? err : prune(s, STORE_AUDIT_PRUNE, STORE_AUDIT_MOST);
 }
 
 int store_audit_each(struct store *s, uint64_t before, size_t limit, bool (*cb)(void *arg, const struct store_audit *e), void *arg)

@@ -173,6 +173,24 @@ def admin_lock_out(t):
 
 
 @test()
+def admin_logins(t):
+    """A login is the first request of a token from an address: one line however many reads follow; refused networks and unknown tokens are failed ones; the control socket's too"""
+    bed = Bed(t)
+    bed.d.http('POST', '/config/users', {'id': 'ops', 'role': 'viewer', 'allow': [t.ip(21)]})
+    token = bed.d.http('POST', '/users/ops/tokens', {}).json['token']
+    for k in range(200):
+        equal(ask(bed, token, t.ip(21))[0], 200, 'a read')
+    equal([ask(bed, token, t.ip(22))[0] for k in range(3)], [403] * 3, 'from another network')
+    equal(ask(bed, 'wrong', t.ip(23))[0], 401, 'an unknown token')
+    for _ in range(3):
+        equal(bed.d.ctl('status').returncode, 0, 'posternctl')
+    rows = [(r['user'], r['method'], r['address'], r['status']) for r in bed.d.all_items('/audit')]
+    equal([r for r in rows if r[0] == 'ops'], [('ops', 'GET', t.ip(22), 403)] * 3 + [('ops', 'LOGIN', t.ip(21), 200)], 'lines of a viewer')
+    equal([r for r in rows if r[0] == ''], [('', 'GET', t.ip(23), 401)], 'lines of nobody')
+    check(1 <= len([r for r in rows if r[1] == 'LOGIN' and r[0] == 'admin']) <= 3, 'logins of the admin: %s', rows)
+
+
+@test()
 def admin_tokens(t):
     """Tokens end with their time and are rotated one by one; networks and roles hold for each; each write is in the audit log with its user"""
     bed = Bed(t)
