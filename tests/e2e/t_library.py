@@ -48,10 +48,8 @@ def library_codecs(t):
 @test()
 def library_sipp(t):
     """SIPp scenarios of ours fit each other with nothing in between"""
-    import time
     from lib.stacks import sipp, sipp_done
     q = sipp(t, 'callee', t.ip(12), 5060, calls=3)
-    time.sleep(0.4)
     p = sipp(t, 'caller', t.ip(11), 5060, (t.ip(12), 5060), calls=3, hold=500)
     sipp_done(p)
     sipp_done(q)

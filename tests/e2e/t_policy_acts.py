@@ -271,7 +271,8 @@ def load(t, bed, rate, seconds):
         if side == 'a':
             argv += ['-r', str(rate), '-rp', '1000', '-m', str(rate * seconds), '-timeout', '30s', '-timeout_error', '%s:%d' % t.at['a']]
         out.append(Proc(t, 'sipp', argv, cwd=cwd))
-        time.sleep(0.4)
+        if side == 'b':
+            out[0].listens(*t.party[side])
     return out[1], out[0]
 
 

@@ -20,7 +20,6 @@ def sipp_calls_us(t):
     """SIPp calls through Postern; its audio and ours are heard on the other side"""
     bed = Bed(t)
     bed.a.close()
-    time.sleep(0.1)
     p = sipp(t, 'caller', bed.a.ip, 5060, t.at['a'], hz=440, number='1001', hold=2000)
     rb = Rtp(t, bed.b.ip)
     i = bed.b.await_call('1001')
@@ -41,9 +40,7 @@ def sipp_answers_us(t):
     """SIPp is called through Postern; its tone reaches the caller"""
     bed = Bed(t)
     bed.b.close()
-    time.sleep(0.1)
     p = sipp(t, 'callee', bed.b.ip, 5060, hz=1000)
-    time.sleep(0.5)
     ra = Rtp(t, bed.a.ip)
     c = bed.a.call('1002', sdp=sdp_text(bed.a.ip, ra.port))
     c.wait(200, 5)
@@ -57,9 +54,7 @@ def sipp_answers_us(t):
 def sipp_to_sipp(t, bed, ta, tb, calls=20):
     bed.a.close()
     bed.b.close()
-    time.sleep(0.1)
     q = sipp(t, 'callee', bed.b.ip, t.party['b'][1], transport=tb, calls=calls, hz=1000)
-    time.sleep(0.5)
     p = sipp(t, 'caller', bed.a.ip, t.party['a'][1], t.at['a'], transport=ta, calls=calls, number='1003', hold=1000)
     end = time.monotonic() + 5
     while len(bed.d.calls()) < 3 and time.monotonic() < end:
@@ -89,10 +84,8 @@ def sipp_over_tls(t):
     bed = Bed(t, a='tls', b='udp', ports=100, tls={'verify': 'required'})
     c = certs.make(t)
     bed.b.close()
-    time.sleep(0.1)
     TlsPipe.to(t, bed.a.ip, 5070, t.at['a'], c.path('party-both.pem'), c.path('ca.pem'))
     q = sipp(t, 'callee', bed.b.ip, 5060, calls=3, hz=1000)
-    time.sleep(0.7)
     p = sipp(t, 'caller', bed.a.ip, 5075, (bed.a.ip, 5070), transport='t1', via='TLS', calls=3, number='1004', hold=800)
     sipp_done(p)
     sipp_done(q)
@@ -161,14 +154,14 @@ def baresip_hold_and_resume(t):
     """hold and resume of a real phone: silence, then audio both ways again"""
     d, a, b = two_phones(t, '1012')
     phone_call(t, d, a, b, '1012')
+
+    def held():
+        sdp = d.get('/calls/%s' % d.calls()[0]['id']).json['legs'][1]['sdp_out']
+        return 'sendonly' in sdp or 'inactive' in sdp
     a.command('hold')
-    time.sleep(0.6)
-    legs = d.get('/calls/%s' % d.calls()[0]['id']).json['legs']
-    check('sendonly' in legs[1]['sdp_out'] or 'inactive' in legs[1]['sdp_out'], 'the hold did not reach the other phone: %s', legs[1]['sdp_out'])
+    until(held, 3, 'the hold reaches the other phone')
     a.command('resume')
-    time.sleep(1.2)
-    legs = d.get('/calls/%s' % d.calls()[0]['id']).json['legs']
-    check('sendonly' not in legs[1]['sdp_out'] and 'inactive' not in legs[1]['sdp_out'], 'the resume did not reach the other phone: %s', legs[1]['sdp_out'])
+    until(lambda: not held(), 4, 'the resume reaches the other phone')
     a.command('hangup')
     b.wait('CALL_CLOSED')
     d.no_calls()

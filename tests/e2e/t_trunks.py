@@ -712,7 +712,7 @@ def thousand_trunks_take_effect(t):
 # ---- soak ----
 def uas(t, ip):
     need('sipp', 'the soak of trunks')
-    return Proc(t, 'sipp', ['sipp', '-sn', 'uas', '-i', ip, '-p', '5060', '-nostdin', '-mi', ip, '-mp', '9000'])
+    return Proc(t, 'sipp', ['sipp', '-sn', 'uas', '-i', ip, '-p', '5060', '-nostdin', '-mi', ip, '-mp', '9000']).listens(ip, 5060)
 
 
 # calls a second and seconds; script/test soak: 100 x 300
@@ -727,10 +727,8 @@ def soak_targets_stop_in_turn(t):
     h = House(t, n=3, ports=1000, doc=static_group('round-robin', [dict(fast) for _ in range(3)]), start=False)
     for x in h.b + [h.a]:
         x.close()
-    time.sleep(0.2)
     up = [uas(t, x.ip) for x in h.b]
     h.d.start()
-    time.sleep(0.5)
     total = SOAK_RATE * SOAK_SECONDS
     caller = Proc(t, 'sipp', ['sipp', '-sn', 'uac', '-i', h.a.ip, '-p', '5060', '-r', str(SOAK_RATE), '-m', str(total), '-l', '800', '-d', '200', '-s', '2001', '-nostdin',
                               '-timeout', '%ds' % (SOAK_SECONDS + 64), '-timeout_error', '-mi', h.a.ip, '-mp', '9000', '-trace_err', '-error_file', t.path('errors'), '%s:%d' % t.at['a']])

@@ -161,6 +161,17 @@ class Proc:
     def running(self):
         return self.p.poll() is None
 
+    def listens(self, ip, port, kind='udp', seconds=10):
+        """Wait until somebody has this IPv4 address; kind: udp or tcp."""
+        want = '%02X%02X%02X%02X:%04X' % (*reversed([int(x) for x in ip.split('.')]), port)
+
+        def up():
+            check(self.running(), '%s ended: %s', self.name, self.tail())
+            with open('/proc/net/' + kind) as f:
+                return any(line.split()[1] == want and (kind == 'udp' or line.split()[3] == '0A') for line in f.readlines()[1:])
+        until(up, seconds, lambda: '%s listens at %s:%d: %s' % (self.name, ip, port, self.tail()))
+        return self
+
     def wait(self, seconds):
         try:
             return self.p.wait(seconds * WAIT)

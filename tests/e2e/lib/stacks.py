@@ -34,7 +34,8 @@ def sipp(t, scenario, ip, port, remote=None, transport='u1', calls=1, hold=1500,
             '-key', 'via', via or ('UDP' if transport[0] == 'u' else 'TCP')]
     if remote:
         argv.append('%s:%d' % remote)
-    return Proc(t, 'sipp', argv, cwd=folder)
+    p = Proc(t, 'sipp', argv, cwd=folder)
+    return p if remote else p.listens(ip, int(port), 'udp' if transport[0] == 'u' else 'tcp')
 
 
 def sipp_done(p, seconds=30):
@@ -174,15 +175,7 @@ def kamailio(t, ip, port, postern, party, cfg='proxy', define=(), more=()):
     run = os.path.join(t.tmp, 'kamailio-%d' % port)
     os.makedirs(run, exist_ok=True)
     p = Proc(t, 'kamailio', [program, '-f', cfg, *(x for d in define for x in ('-A', d)), '-DD', '-E', '-Y', run, '-m', '16', '-M', '4', '-w', run])
-
-    def up():
-        check(p.running(), 'Kamailio ended: %s', p.tail())
-        with open('/proc/net/udp') as f:
-            want = '%02X%02X%02X%02X:%04X' % (*reversed([int(x) for x in ip.split('.')]), port)
-            return want in f.read()
-    until(up, 10, lambda: 'Kamailio listens: %s' % p.tail())
-    time.sleep(0.3)
-    return p
+    return p.listens(ip, port)
 
 
 class TlsPipe:
@@ -192,11 +185,11 @@ class TlsPipe:
     def to(t, ip, port, dest, cert, ca):
         need('socat', 'SIPp over TLS')
         return Proc(t, 'socat', ['socat', 'TCP-LISTEN:%d,bind=%s,fork,reuseaddr' % (port, ip),
-                                 'OPENSSL:%s:%d,cafile=%s,cert=%s,commonname=sbc.test,bind=%s' % (*dest, ca, cert, ip)])
+                                 'OPENSSL:%s:%d,cafile=%s,cert=%s,commonname=sbc.test,bind=%s' % (*dest, ca, cert, ip)]).listens(ip, port, 'tcp')
 
     @staticmethod
     def into(t, ip, port, dest, cert, ca):
         need('socat', 'SIPp over TLS')
-        return Proc(t, 'socat', ['socat', 'OPENSSL-LISTEN:%d,bind=%s,fork,reuseaddr,cert=%s,cafile=%s,verify=0' % (port, ip, cert, ca), 'TCP:%s:%d' % dest])
+        return Proc(t, 'socat', ['socat', 'OPENSSL-LISTEN:%d,bind=%s,fork,reuseaddr,cert=%s,cafile=%s,verify=0' % (port, ip, cert, ca), 'TCP:%s:%d' % dest]).listens(ip, port, 'tcp')
 
 
