@@ -181,7 +181,7 @@ class Lab:
 
     def load(self, system, rate, seconds, flow=''):
         """Calls at a rate (flow: another scenario of both parties): dict with cpu_us, calls, failed, repeats, and whether the generator kept its rate. They are held for 1 s, shorter where ports end."""
-        hold_ms = min(1000, int(self.o.max_calls * 850 / rate))
+        hold_ms = min(1000, int(self.o.max_calls * 600 / rate))
         calls = int(rate * seconds)
         q = self.callee(flow)
         before, start = cpu_ns(system.pids()), time.monotonic()
