@@ -207,11 +207,12 @@ struct peer_plan {
 	struct peer_way way[PEER_WAYS];
 	unsigned n;
 	unsigned at;                       /* the next to be tried */
+	const struct peer_trunk *holds;    /* whose limits the call counts for: that of the way taken last */
 	bool resolving;                    /* a name has no answer yet: ask again in a moment */
 };
 /** The ways of a new call, best first (design.md section 8); down targets alone where there is nothing else. Bounded work. */
 void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan *ret);
-/** The next way that no limit or drain forbids: counted as begun. NULL: none is left. */
+/** The next way that no limit or drain forbids: counted as begun, once for targets of one trunk in a row. NULL: none is left. */
 const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *plan);
 /** Is none left after the one taken last that has room for a call? */
 bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan);

@@ -195,6 +195,8 @@ static void on_silence(void *arg)
 {
 	struct apart *a = arg;
 
+	if (peer_plan_last(a->call.eng->plane, &a->plan))
+		return; /* those behind it are over their limits by now: it has 64*T1 */
 	peer_report(a->call.eng->plane, a->way->trunk, &a->way->target, 408, true, -1, a->sent_ms);
 	try_next(a);
 }

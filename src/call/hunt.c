@@ -312,6 +312,9 @@ static void on_silence(void *arg)
 	struct call_hunt *h = arg;
 	struct call *c = h->x->call;
 
+	/* what was to come is over its limits by now: this one is the last, and has 64*T1 */
+	if (peer_plan_last(c->eng->plane, &h->plan) && !call_redirect_more(c))
+		return;
 	call_hunt_note(c, 408, "no-answer");
 	peer_report(c->eng->plane, h->way->trunk, &h->way->target, 408, true, -1, h->sent_ms);
 	try_next(h);

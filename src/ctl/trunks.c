@@ -22,12 +22,13 @@ const struct peer_live *ctl_live(const struct ctl_maps *m, uint32_t *ret_n)
 	return live;
 }
 
-static json_t *target_json(const struct peer_live_target *t)
+static json_t *target_json(const struct peer_live_target *t, bool drained)
 {
+	const char *why = drained && t->state == PEER_DRAINING && !t->vanished ? "drained" : NULL; /* what it was before is kept beneath */
 	json_t *j = json_pack("{s:o, s:o, s:i, s:s, s:i, s:i, s:s, s:o, s:o, s:I}",
 		"uri", ctl_text(ctl_bounded(t->uri, sizeof t->uri)), "address", ctl_text(ctl_bounded(t->address, sizeof t->address)), "port", (int)t->port,
 		"transport", t->transport < ARRAY_LEN(transports) ? transports[t->transport] : "?", "priority", (int)t->priority, "weight", (int)t->weight,
-		"state", peer_state_name(t->state), "reason", ctl_text(ctl_bounded(t->reason, sizeof t->reason)), "since", ctl_time(t->since_ms), "calls", (json_int_t)t->calls);
+		"state", peer_state_name(t->state), "reason", why ? json_string(why) : ctl_text(ctl_bounded(t->reason, sizeof t->reason)), "since", ctl_time(t->since_ms), "calls", (json_int_t)t->calls);
 
 	json_object_set_new(j, "cps", json_integer(peer_rate(&t->rate)));
 	json_object_set_new(j, "source", json_string(t->dns ? "dns" : "static"));
@@ -38,16 +39,17 @@ static json_t *target_json(const struct peer_live_target *t)
 	return j;
 }
 
-/** A trunk is as good as its best target. */
+/** A trunk is as good as its best target; without one it is down. */
 static enum peer_state trunk_state(const struct peer_live_trunk *t, uint32_t n)
 {
-	enum peer_state best = n ? PEER_DOWN : PEER_UP;
+	static const uint8_t worse[] = { [PEER_UP] = 0, [PEER_SUSPECT] = 1, [PEER_RESTING] = 2, [PEER_DRAINING] = 3, [PEER_DOWN] = 4 };
+	enum peer_state best = PEER_DOWN;
 
 	for (uint32_t i = 0; i < n; i++) {
-		if (t->target[i].state == PEER_UP)
-			return PEER_UP;
-		if (t->target[i].state != PEER_DOWN)
-			best = t->target[i].state;
+		unsigned state = t->target[i].state;
+
+		if (state < ARRAY_LEN(worse) && worse[state] < worse[best])
+			best = (enum peer_state)state;
 	}
 	return best;
 }
@@ -58,7 +60,7 @@ static json_t *trunk_json(const struct peer_live_trunk *t)
 	json_t *targets = json_array();
 
 	for (uint32_t i = 0; i < n; i++)
-		json_array_append_new(targets, target_json(&t->target[i]));
+		json_array_append_new(targets, target_json(&t->target[i], t->drained));
 	return json_pack("{s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:o}", "id", ctl_text(ctl_bounded(t->id, sizeof t->id)), "state", peer_state_name(t->drained ? PEER_DRAINING : trunk_state(t, n)), "drained", t->drained,
 		"calls", (json_int_t)t->calls_in + t->calls_out, "calls_in", (json_int_t)t->calls_in, "calls_out", (json_int_t)t->calls_out, "cps", (json_int_t)peer_rate(&t->rate), "targets", targets);
 }

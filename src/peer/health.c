@@ -24,6 +24,8 @@ void peer_health_show(struct plane_target *g)
 		l->state = PEER_DOWN;
 		reason_set(g, "no-listener");
 	} else {
+		if (!l->vanished && (!strcmp(l->reason, "no-listener") || !strcmp(l->reason, "vanished")))
+			reason_set(g, "back");
 		l->state = g->trunk->live->drained || l->vanished ? PEER_DRAINING : l->health;
 	}
 }
@@ -185,13 +187,17 @@ static void failed500(struct plane_target *g)
 		turn(g, PEER_SUSPECT, "500");
 }
 
-static void well(struct plane_target *g)
+/** It answered. A 100 says that it hears us, and nothing of what becomes of the request: it does not end a row of 500. */
+static void well(struct plane_target *g, bool heard_alone)
 {
 	struct peer_live_target *l = g->live;
+	bool fails = heard_alone && l->failed500;
 
-	if (l->health != PEER_UP)
+	l->silent = 0;
+	if (l->health != PEER_UP && !(l->health == PEER_SUSPECT && fails))
 		come_up(g, "answers", false);
-	l->silent = l->failed500 = 0;
+	if (!fails)
+		l->failed500 = 0;
 }
 
 bool peer_health_serves(const struct plane_target *g)
@@ -229,7 +235,7 @@ static void answered(struct plane_target *g, int status, int64_t retry_s, int64_
 	else if (status == 500)
 		failed500(g);
 	else if (!is_down || sent_ms >= plane_now() - (base_wall_ms() - g->live->since_ms))
-		well(g); /* an answer to what was sent before it went down says nothing of now */
+		well(g, status == 100); /* an answer to what was sent before it went down says nothing of now */
 }
 
 void peer_report(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *target, int status, bool own, int64_t retry_s, int64_t sent_ms)

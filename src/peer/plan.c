@@ -228,6 +228,7 @@ void peer_plan(struct peer_plane *p, const struct peer_dest *d, struct peer_plan
 	const struct peer_member m = { .trunk = d->trunk, .group = d->group };
 
 	ret->n = ret->at = 0;
+	ret->holds = NULL;
 	ret->resolving = false;
 	if (!m.trunk && !m.group)
 		return;
@@ -271,13 +272,21 @@ static bool went_down(struct peer_plane *p, const struct peer_way *w)
 	return !g || peer_health_grade(g) >= PEER_CLASS_DOWN;
 }
 
+/** peer_plan_room for a call that is on its way: at a further target of the same trunk it is no further call. */
+static bool room_on(const struct peer_plane *p, const struct peer_plan *plan, const struct peer_way *w)
+{
+	const struct plane_trunk *t = peer_plane_trunk(p, w->trunk);
+
+	return t && !t->live->drained && (plan->holds == w->trunk || peer_room_out(t));
+}
+
 /** Is there a further way that did not go down since the plan was made, and is not over a limit? */
 static bool better_follows(struct peer_plane *p, const struct peer_plan *plan)
 {
 	unsigned i;
 
 	for (i = plan->at; i < plan->n; i++)
-		if (!went_down(p, &plan->way[i]) && peer_plan_room(p, &plan->way[i]))
+		if (!went_down(p, &plan->way[i]) && room_on(p, plan, &plan->way[i]))
 			return true;
 	return false;
 }
@@ -291,8 +300,9 @@ const struct peer_way *peer_plan_next(struct peer_plane *p, struct peer_plan *pl
 		/* went down since the plan was made: another first, where there is one */
 		if (!t || t->live->drained || (w->grade < PEER_CLASS_DOWN && went_down(p, w) && better_follows(p, plan)))
 			continue;
-		if (!peer_room_take(t))
+		if (plan->holds != w->trunk && !peer_room_take(t))
 			continue;
+		plan->holds = w->trunk;
 		note_used(p, w);
 		return w;
 	}
@@ -304,7 +314,7 @@ bool peer_plan_last(const struct peer_plane *p, const struct peer_plan *plan)
 	unsigned i;
 
 	for (i = plan->at; i < plan->n; i++)
-		if (peer_plan_room(p, &plan->way[i]))
+		if (room_on(p, plan, &plan->way[i]))
 			return false;
 	return true;
 }

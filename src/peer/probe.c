@@ -67,7 +67,7 @@ static void done(struct plane_target *g, bool good, bool unreachable, const char
 	peer_probe_stop(g);
 	g->live->probe_ms = base_wall_ms();
 	if (!unreachable)
-		g->live->rtt_us = (uint32_t)(plane_now() - g->probe_sent) * 1000;
+		g->live->rtt_us = (uint32_t)(base_mono_now().us - g->sent_us);
 	peer_health_probed(g, good, unreachable, reason);
 	peer_probe_arm(g);
 }
@@ -166,7 +166,8 @@ void peer_probe_now(struct plane_target *g)
 
 	if (g->cli || !p->ua || g->pub.listener < 0)
 		return;
-	g->probe_sent = plane_now();
+	g->sent_us = base_mono_now().us;
+	g->probe_sent = g->sent_us / 1000;
 	g->next_probe = every ? g->probe_sent + every - drift(every) : 0;
 	if (probe_send(g)) {
 		done(g, false, true, "unreachable");

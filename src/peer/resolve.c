@@ -17,6 +17,7 @@
 #define SRVS        12
 #define BATCH_MS    5                  /* answers that come together are taken together */
 #define AGAIN_MS    200                /* not more often than this */
+#define FULL_MS     5000
 #define NAPTR_TRIES 2                  /* some resolvers never answer for a type that they do not know */
 
 struct work {
@@ -44,8 +45,11 @@ static const struct peer_name *ask(struct work *w, const char *name, enum wire_d
 {
 	const struct peer_name *e = peer_names_get(w->plane->names, name, type);
 
-	if (!e)
+	if (!e) { /* too many names, or no memory */
+		w->missing = true;
+		look_again(w, plane_now() + FULL_MS);
 		return NULL;
+	}
 	w->asked |= e->query != NULL;
 	if (e->known) {
 		look_again(w, e->query ? plane_now() + 1000 : e->expires > plane_now() ? e->expires : e->retry);
@@ -88,23 +92,38 @@ static void add(struct work *w, const union base_addr *addr, uint16_t port, int 
 	w->n++;
 }
 
-/** Addresses of a host; all of them are targets of one rank. */
-static void add_host(struct work *w, const char *host, uint16_t port, int transport, uint16_t priority, uint16_t weight)
+/** What a host is looked up for. */
+struct place { const char *host; uint16_t port, priority, weight; int transport; };
+
+/** Addresses of one family. False: there is none, and that is known. */
+static bool add_family(struct work *w, const struct place *p, enum wire_dns_type type)
 {
-	static const struct { enum wire_dns_type type; int family; } families[] = { { WIRE_DNS_A, AF_INET }, { WIRE_DNS_AAAA, AF_INET6 } };
+	const struct peer_name *e = ask(w, p->host, type);
 	uint32_t ttl = w->ttl;
-	unsigned i, k;
+	unsigned k;
 
-	for (i = 0; i < ARRAY_LEN(families); i++) {
-		const struct peer_name *e = can(w, transport, families[i].family) ? ask(w, host, families[i].type) : NULL;
-
-		if (!e)
-			continue;
-		w->ttl = e->ttl < ttl ? e->ttl : ttl;
-		for (k = 0; k < e->n; k++)
-			add(w, &e->rr[k].addr, port, transport, priority, weight);
-	}
+	if (!e)
+		return true;
+	w->ttl = e->ttl < ttl ? e->ttl : ttl;
+	for (k = 0; k < e->n; k++)
+		add(w, &e->rr[k].addr, p->port, p->transport, p->priority, p->weight);
 	w->ttl = ttl;
+	return e->n > 0;
+}
+
+/** Addresses of a host; all of them are targets of one rank. Where none can be reached from here, the others are shown as what they are: no-listener. */
+static void add_host(struct work *w, const struct place *p)
+{
+	bool v4 = can(w, p->transport, AF_INET), v6 = can(w, p->transport, AF_INET6), some = false;
+
+	if (v4)
+		some |= add_family(w, p, WIRE_DNS_A);
+	if (v6)
+		some |= add_family(w, p, WIRE_DNS_AAAA);
+	if (!some && !v4)
+		add_family(w, p, WIRE_DNS_A);
+	if (!some && !v6)
+		add_family(w, p, WIRE_DNS_AAAA);
 }
 
 static int by_order(const void *a, const void *b)
@@ -149,8 +168,8 @@ static int add_srv(struct work *w, const char *name, int transport)
 	for (i = 0; i < n; i++) {
 		if (i && rr[i].order != rr[i - 1].order)
 			w->rank++;
-		if (rr[i].name[0]) /* "." says that the service is not there */
-			add_host(w, rr[i].name, rr[i].port, transport, rr[i].order, rr[i].preference);
+		if (rr[i].name[0] && rr[i].port) /* "." says that the service is not there */
+			add_host(w, &(struct place){ rr[i].name, rr[i].port, rr[i].order, rr[i].preference, transport });
 	}
 	w->rank++;
 	w->ttl = ttl;
@@ -204,7 +223,7 @@ static int add_naptr(struct work *w, const char *host)
 		if (tolower((unsigned char)rr[i].flags[0]) == 's')
 			add_srv(w, rr[i].name, t);
 		else
-			add_host(w, rr[i].name, port_of(t), t, rr[i].preference, 0);
+			add_host(w, &(struct place){ rr[i].name, port_of(t), rr[i].preference, 0, t });
 		w->rank++;
 	}
 	w->ttl = ttl;
@@ -226,7 +245,7 @@ static void add_by_srv(struct work *w, const char *host, int transport)
 		unknown += rc < 0;
 	}
 	if (!found && (!unknown || w->failed))
-		add_host(w, host, port_of(last), last, w->conf->priority, 0);
+		add_host(w, &(struct place){ host, port_of(last), w->conf->priority, 0, last });
 }
 
 static void add_name(struct work *w)
@@ -240,7 +259,7 @@ static void add_name(struct work *w)
 		return;
 	w->ttl = UINT32_MAX;
 	if (u.port.n && !slice_u64(u.port, 65535, &port)) {
-		add_host(w, host, (uint16_t)port, w->conf->transport < 0 ? 0 : w->conf->transport, w->conf->priority, 0);
+		add_host(w, &(struct place){ host, (uint16_t)port, w->conf->priority, 0, w->conf->transport < 0 ? 0 : w->conf->transport });
 		return;
 	}
 	rc = w->conf->transport >= 0 ? 0 : add_naptr(w, host);
@@ -355,7 +374,7 @@ static int names_open(struct peer_plane *p)
 int peer_look_up(struct peer_plane *p, const struct peer_trunk *t, const struct peer_target *conf, struct peer_target *ret, unsigned max)
 {
 	static struct work w; /* as in work_out */
-	unsigned i;
+	unsigned i, n = 0;
 
 	memset(&w, 0, sizeof w);
 	w.plane = p;
@@ -366,9 +385,10 @@ int peer_look_up(struct peer_plane *p, const struct peer_trunk *t, const struct 
 	add_name(&w);
 	if (!w.n && w.missing && !w.failed)
 		return -1;
-	for (i = 0; i < w.n && i < max; i++)
-		ret[i] = w.v[i];
-	return (int)i;
+	for (i = 0; i < w.n && n < max; i++)
+		if (w.v[i].listener >= 0)
+			ret[n++] = w.v[i];
+	return (int)n;
 }
 
 int peer_resolve_start(struct peer_plane *p)

@@ -652,6 +652,52 @@ static void limits(void **state)
 	end();
 }
 
+/** A call that goes on to the next target of its trunk is still one call: limits of one let it, and others wait. */
+static void a_hunt_is_one_call(void **state)
+{
+	struct peer_plan first;
+
+	two(",\"limits\":{\"max_calls_out\":1,\"max_cps\":1}");
+	order("in", true);
+	assert_string_equal(take()->target.uri, "sip:127.0.0.2:5071");
+	peer_calls_add(b.plane, peer_trunk_find(b.set, "t"), NULL, 0, 1);
+	assert_false(peer_plan_last(b.plane, &b.plan));
+	first = b.plan;
+	order("in", true);
+	assert_true(peer_plan_last(b.plane, &b.plan));
+	assert_null(take());
+	b.plan = first;
+	assert_string_equal(take()->target.uri, "sip:127.0.0.2:5072");
+	assert_null(take());
+	assert_int_equal(b.live->trunk[peer_trunk_find(b.set, "t")->index].rate.now, 1);
+	end();
+}
+
+/** What a server says before each of its 500 does not end the row; another final does. */
+static void a_100_before_each_500(void **state)
+{
+	unsigned i;
+
+	two("");
+	order("in", true);
+	for (i = 0; i < 2; i++) {
+		report(0, 100, false, -1);
+		report(0, 500, false, -1);
+		assert_int_equal(target("t", 0)->state, PEER_SUSPECT);
+	}
+	report(0, 486, false, -1);
+	assert_int_equal(target("t", 0)->state, PEER_UP);
+	for (i = 0; i < 3; i++) {
+		assert_int_not_equal(target("t", 0)->state, PEER_DOWN);
+		report(0, 100, false, -1);
+		report(0, 500, false, -1);
+	}
+	assert_int_equal(target("t", 0)->state, PEER_DOWN);
+	report(0, 100, false, -1);
+	assert_int_equal(target("t", 0)->state, PEER_UP);      /* any answer makes it up */
+	end();
+}
+
 /** Seven levels of eight groups, each of which holds all of the next level: two million ways to go, of which a call looks at few. */
 static void deep_groups_are_bounded(void **state)
 {
@@ -688,7 +734,8 @@ int main(void)
 		cmocka_unit_test(probe_thresholds), cmocka_unit_test(unreachable_by_probe_is_down_at_once), cmocka_unit_test(rest_is_no_longer_than_asked),
 		cmocka_unit_test(parked_in_a_group), cmocka_unit_test(parked_round_robin), cmocka_unit_test(the_last_with_room_is_the_last), cmocka_unit_test(down_since_planned),
 		cmocka_unit_test(calls_a_second), cmocka_unit_test(least_calls_of_groups), cmocka_unit_test(a_hunt_is_bounded), cmocka_unit_test(no_listener), cmocka_unit_test(name_in_certificate), cmocka_unit_test(unanswered_cancel),
-		cmocka_unit_test(limits), cmocka_unit_test(deep_groups_are_bounded),
+		cmocka_unit_test(limits), cmocka_unit_test(a_hunt_is_one_call), cmocka_unit_test(a_100_before_each_500),
+		cmocka_unit_test(deep_groups_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
