@@ -97,17 +97,14 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
 void sipua_free(struct sipua *ua);
 #define SIPUA_LISTENERS 256
-/**
- * Open a listener under a number that none has yet, or take one up again that was removed and is not closed (fd is left alone then).
- * Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied.
- */
+/** User-Agent, Server and caps from now on; what is there goes on, a smaller cap counts for the next. @return 0; -ENOMEM: all is as it was */
+int sipua_settings(struct sipua *ua, const char *user_agent, const struct sipua_caps *caps);
+/** Open a listener under a number that none has yet, or take one up again that was removed and is not closed (fd is left alone then).
+ * Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied. */
 int sipua_listener_add(struct sipua *ua, unsigned number, const struct sipua_listener *l);
 /** Other texts or TLS profile for one that stays. */
 int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_listener *l);
-/**
- * No new dialogs by it. TCP and TLS take no new connections from now on, those that are there go on; UDP is closed when no dialog and no
- * transaction uses it any more.
- */
+/** No new dialogs by it. TCP and TLS take no new connections, those that are there go on; UDP is closed when no dialog and no transaction uses it. */
 void sipua_listener_remove(struct sipua *ua, unsigned number);
 /** Was it removed, and its socket closed since nothing uses it any more? Or not closed yet? */
 bool sipua_listener_closed(const struct sipua *ua, unsigned number);

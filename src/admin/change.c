@@ -421,6 +421,26 @@ static void answer_refusal(struct admin_request *rq, int status, const struct ad
 	}
 }
 
+#define WARNINGS_MOST 10
+
+/** Where the body is the object that was written, warnings are headers: `X-Warning: /pointer: message`. */
+static void warning_headers(struct admin_request *rq, const struct admin_note *n, size_t count)
+{
+	char line[400];
+	unsigned given = 0;
+
+	for (size_t i = 0; i < count && given < WARNINGS_MOST; i++) {
+		if (!n[i].warning)
+			continue;
+		snprintf(line, sizeof line, "%.*s: %.*s", (int)n[i].pointer.n, n[i].pointer.p, (int)n[i].message.n, n[i].message.p);
+		for (char *p = line; *p; p++)
+			if (*p < ' ' || *p > '~')
+				*p = '?';
+		admin_reply_header(rq, "X-Warning", line);
+		given++;
+	}
+}
+
 static void answer_done(struct admin_request *rq, uint64_t number, const struct admin_note *notes, size_t n)
 {
 	struct admin_change *c = &rq->a->change;
@@ -438,6 +458,8 @@ static void answer_done(struct admin_request *rq, uint64_t number, const struct 
 		base_log(BASE_WARN, "admin", "an answer to a change could not be made");
 	else if (!c->dry_run && rq->status == 200)
 		rq->status = c->status;
+	if (!c->dry_run && (c->answer || c->status != 200))
+		warning_headers(rq, notes, n);
 	json_decref(warnings);
 	admin_etag(rq);
 }

@@ -88,26 +88,14 @@ void app_apply_answer(struct super *s, struct app_order *o, int status, const ch
 static void tell_fixed(const struct super *s, const struct conf_doc *doc, struct conf_errors *notes)
 {
 	size_t n;
-	const struct peer_system_conf *a = conf_objects(s->doc, &peer_schema_system, &n)[0], *b = conf_objects(doc, &peer_schema_system, &n)[0];
-	const struct { const char *pointer; int64_t was, is; } cap[] = { /* source_rate acts at once */
-		{ "/system/caps/message_bytes", a->caps.message_bytes, b->caps.message_bytes },
-		{ "/system/caps/connections", a->caps.connections, b->caps.connections },
-		{ "/system/caps/connections_per_source", a->caps.connections_per_source, b->caps.connections_per_source },
-		{ "/system/caps/handshake_seconds", a->caps.handshake_seconds, b->caps.handshake_seconds },
-		{ "/system/caps/idle_seconds", a->caps.idle_seconds, b->caps.idle_seconds },
-	};
+	const struct peer_system_conf *was = conf_objects(s->doc, &peer_schema_system, &n)[0], *sys = conf_objects(doc, &peer_schema_system, &n)[0];
 
-	if (b->max_calls > (int64_t)s->p->limits.max_calls)
-		conf_warn(notes, "/system/max_calls", "memory was made for %u calls: more at the next start", s->p->limits.max_calls);
-	if (strcmp(a->user_agent, b->user_agent) != 0)
-		conf_warn(notes, "/system/user_agent", "the SIP agent takes it up when the engine starts next");
-	for (size_t i = 0; i < ARRAY_LEN(cap); i++)
-		if (cap[i].was != cap[i].is)
-			conf_warn(notes, cap[i].pointer, "the SIP agent takes it up when the engine starts next");
-	if (a->media_process.workers != b->media_process.workers || a->media_process.gather != b->media_process.gather)
-		conf_warn(notes, "/system/media_process", "media takes it up when it starts next");
-	if (a->trace.bytes != b->trace.bytes)
-		conf_warn(notes, "/system/trace/bytes", "the ring is made anew at the next start");
+	if (sys->max_calls > (int64_t)s->p->limits.max_calls)
+		conf_warn(notes, "/system/max_calls", "memory was made for %u calls at the start: more of them at the next start", s->p->limits.max_calls);
+	if (sys->caps.connections > (int64_t)s->p->limits.connections && sys->caps.connections != was->caps.connections)
+		conf_warn(notes, "/system/caps/connections", "there are descriptors for %u connections: more of them at the next start, where the limit of open files allows", s->p->limits.connections);
+	if (sys->trace.bytes && app_limits_trace(sys) != s->p->trace_bytes)
+		conf_warn(notes, "/system/trace/bytes", "the ring keeps the %llu bytes that it had at the start: the new size counts from the next start on", (unsigned long long)s->p->trace_bytes);
 }
 
 /* The files that the document names: those that came with it, else the state folder's. */

@@ -63,7 +63,7 @@ struct app_setup {
 	uint32_t connections;              /* SIP connections that the descriptors allow */
 	uint32_t sockets;                  /* media: length of the socket table */
 	uint32_t socket_room;              /* media: the longest that later revisions may make it */
-	uint32_t workers;                  /* media */
+	uint32_t workers;                  /* media: threads that fit the machine */
 	struct slice token_hash;           /* admin */
 	uint32_t ntags;
 	uint8_t tag[APP_BOOT_FDS];         /* of the message's descriptors, in order */

@@ -231,6 +231,34 @@ static void bind_rules(void)
 		base_log(BASE_WARN, "engine", "some rules and policies in shadow are counted, but not shown: error=\"%s\"", base_strerror(err));
 }
 
+/* Off where trace.bytes is 0 in the revision in force; its memory is of the start. */
+static void trace_switch(void)
+{
+	sipua_trace(peer_system(engine.peers)->trace.bytes ? engine.trace : NULL);
+}
+
+/* Room for descriptors is of the start, the cap of the revision. */
+static struct sipua_caps caps_of(const struct role *r, const struct peer_system_conf *sys)
+{
+	unsigned room = r->setup.connections, cap = (unsigned)sys->caps.connections;
+
+	return (struct sipua_caps){
+		.message_bytes = (unsigned)sys->caps.message_bytes, .connections = cap < room ? cap : room,
+		.connections_per_source = (unsigned)sys->caps.connections_per_source, .handshake_s = (unsigned)sys->caps.handshake_seconds,
+		.idle_s = (unsigned)sys->caps.idle_seconds,
+	};
+}
+
+static void settings_commit(const struct role *r)
+{
+	const struct peer_system_conf *sys = peer_system(engine.peers);
+	const struct sipua_caps caps = caps_of(r, sys);
+
+	if (sipua_settings(engine.ua, sys->user_agent, &caps))
+		base_log(BASE_ERROR, "engine", "system.user_agent and caps stay as they were: no memory");
+	trace_switch();
+}
+
 static void engine_commit(struct role *r)
 {
 	keep_objects(r);
@@ -247,8 +275,10 @@ static void engine_commit(struct role *r)
 	bind_rules();
 	if (engine.calls)
 		call_engine_set_peers(engine.calls, engine.peers);
-	if (engine.ua)
+	if (engine.ua) {
 		listeners_commit(r);
+		settings_commit(r);
+	}
 	if (engine.media && r->new_map && media_client_remap(engine.media, r->map, r->nmap)) {
 		base_log(BASE_ERROR, "engine", "the new media ports cannot be taken");
 		app_role_end(r, 70); /* the former map goes with this commit */
@@ -338,17 +368,13 @@ static void start_trace(struct role *r)
 
 	if (err)
 		base_log(BASE_ERROR, "engine", "no message is kept: the ring cannot be opened error=\"%s\"", base_strerror(err));
-	sipua_trace(engine.trace);
+	trace_switch();
 }
 
 static int start_agent(struct role *r)
 {
 	const struct peer_system_conf *sys = peer_system(engine.peers);
-	struct sipua_caps caps = {
-		.message_bytes = (unsigned)sys->caps.message_bytes, .connections = r->setup.connections,
-		.connections_per_source = (unsigned)sys->caps.connections_per_source, .handshake_s = (unsigned)sys->caps.handshake_seconds,
-		.idle_s = (unsigned)sys->caps.idle_seconds,
-	};
+	struct sipua_caps caps = caps_of(r, sys);
 	size_t n = peer_listener_count(engine.peers), bad = 0;
 	struct sipua_listener *l;
 	int err;

@@ -47,15 +47,12 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 	}
 }
 
-static uint32_t workers(const struct super *s)
+/* Threads of media that fit the machine: a core is the engine's. */
+static uint32_t workers(void)
 {
-	size_t n = 0;
-	const struct peer_system_conf *sys = conf_objects(s->doc, &peer_schema_system, &n)[0];
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (sys->media_process.workers > 0)
-		return (uint32_t)sys->media_process.workers;
-	return cpus < 2 ? 1 : cpus > 9 ? 8 : (uint32_t)cpus - 1; /* a core is the engine's */
+	return cpus < 2 ? 1 : cpus > 9 ? 8 : (uint32_t)cpus - 1;
 }
 
 int app_feed_setup(struct child *c)
@@ -65,7 +62,7 @@ int app_feed_setup(struct child *c)
 	struct handout h;
 	struct app_setup setup = {
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
-		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .socket_room = role == APP_MEDIA ? 2 * s->ports.room : 0, .workers = workers(s),
+		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .socket_room = role == APP_MEDIA ? 2 * s->ports.room : 0, .workers = workers(),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
 	};
 	uint8_t buf[SETUP_BYTES];

@@ -119,9 +119,12 @@ void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_e
 		p.pairs = (uint32_t)(room / FDS_PER_PAIR);
 	lower_calls(&p, notes);
 	p.connections = (uint32_t)(room < UINT32_MAX ? room : UINT32_MAX);
-	if (sys->caps.connections > 0 && (uint64_t)sys->caps.connections < p.connections)
-		p.connections = (uint32_t)sys->caps.connections;
 	*ret = p;
+}
+
+uint64_t app_limits_trace(const struct peer_system_conf *sys)
+{
+	return sys->trace.bytes && sys->trace.bytes < BASE_TRACE_LEAST ? BASE_TRACE_LEAST : (uint64_t)sys->trace.bytes;
 }
 
 uint64_t app_limits_raise(uint64_t wanted)

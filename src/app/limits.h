@@ -13,7 +13,7 @@ struct app_limits {
 	uint64_t wanted;                   /* descriptors that the document asks for, in the process that needs most */
 	uint32_t pairs_wanted, pairs;      /* media port pairs: of the document; that will be opened */
 	uint32_t max_calls;                /* effective */
-	uint32_t connections;              /* SIP connections that the engine may hold */
+	uint32_t connections;              /* SIP connections that the engine has descriptors for; the cap of the revision may be less */
 };
 
 /**
@@ -25,6 +25,9 @@ void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_e
 struct peer_realm_conf;
 /** Port pairs of a realm on one address, and the first RTP port of them. */
 uint32_t app_limits_range(const struct peer_realm_conf *r, uint16_t *ret_first);
+struct peer_system_conf;
+/** Bytes of the message ring as it is made: 0, or at least what one needs. */
+uint64_t app_limits_trace(const struct peer_system_conf *sys);
 /** Raise RLIMIT_NOFILE as far as this process may, up to what is wanted (as root the hard limit too). @return what it is now. */
 uint64_t app_limits_raise(uint64_t wanted);
 

@@ -30,26 +30,37 @@ static int media_prepare(struct role *r, char why[static 256])
 	return 0; /* what media needs of a revision comes with each wish of the engine */
 }
 
-static int start(struct role *r)
+static struct shape { unsigned workers; bool gather; } shape; /* as they were started */
+
+static struct shape shape_of(const struct role *r)
 {
 	size_t n = 0;
 	const struct peer_system_conf *sys = conf_objects(r->now.doc, &peer_schema_system, &n)[0];
+	const int64_t wanted = sys->media_process.workers;
 
+	return (struct shape){ wanted > 0 ? (unsigned)wanted : r->setup.workers, sys->media_process.gather == 0 };
+}
+
+static int start(struct role *r)
+{
+	shape = shape_of(r);
 	return media_proc_start(&(struct media_proc_params){
 		.loop = r->loop, .chan_fd = fcntl(engine, F_DUPFD_CLOEXEC, 3), .streams = &r->streams, .keys = &r->keys, .wishes = &r->wishes, .map = r->map, .nmap = r->nmap,
-		.fds = r->media, .workers = r->setup.workers, .gather = sys->media_process.gather == 0,
+		.fds = r->media, .workers = shape.workers, .gather = shape.gather,
 	}, &proc);
 }
 
-/* Other ports: the workers end, and begin anew on them as after a death; what they know lies in the memories. */
+/* Other ports, another number of workers: they end, and begin anew as after a death; what they know lies in the memories. */
 static void media_commit(struct role *r)
 {
-	if (!proc || !r->new_map)
+	const struct shape next = shape_of(r);
+
+	if (!proc || (!r->new_map && next.workers == shape.workers && next.gather == shape.gather))
 		return;
 	media_proc_stop(proc);
 	proc = NULL;
 	if (r->media_taken < 2 * r->nmap || start(r)) {
-		base_log(BASE_ERROR, "media", "the workers do not start with the new ports");
+		base_log(BASE_ERROR, "media", "the workers do not start anew");
 		app_role_end(r, 70);
 	}
 }

@@ -81,6 +81,17 @@ static size_t on_data(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
+/** What the daemon took, but is worth a look. */
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+	static const struct slice name = { "X-Warning: ", 11 };
+
+	n *= size;
+	if (n > name.n && slice_eq_nocase((struct slice){ p, name.n }, name))
+		fprintf(stderr, "warning: %.*s\n", (int)strcspn(p + name.n, "\r\n"), p + name.n);
+	return n;
+}
+
 static int header_add(struct app_cli_api *api, const char *line)
 {
 	struct curl_slist *l = curl_slist_append(api->headers, line);
@@ -95,6 +106,7 @@ static int curl_set(struct app_cli_api *api, const char *ca)
 {
 	curl_easy_setopt(api->curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(api->curl, CURLOPT_WRITEDATA, api);
+	curl_easy_setopt(api->curl, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(api->curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(api->curl, CURLOPT_CONNECTTIMEOUT, 5L);
 	curl_easy_setopt(api->curl, CURLOPT_TIMEOUT, 60L);

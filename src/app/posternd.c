@@ -227,12 +227,10 @@ static int step_sockets(struct start *st)
 static int step_memory(struct start *st)
 {
 	size_t trunks = 0, n;
-	int64_t trace = ((const struct peer_system_conf *)conf_objects(st->now.doc, &peer_schema_system, &n)[0])->trace.bytes;
 
+	st->p.trace_bytes = app_limits_trace(conf_objects(st->now.doc, &peer_schema_system, &n)[0]);
 	conf_objects(st->now.doc, &peer_schema_trunks, &trunks);
-	if (trace && trace < BASE_TRACE_LEAST)
-		trace = BASE_TRACE_LEAST;
-	return app_memory_make(st->now.limits.max_calls, (unsigned)trunks, (size_t)trace, &st->p.sockets, &st->p.memory) ? EXIT_INTERNAL : 0;
+	return app_memory_make(st->now.limits.max_calls, (unsigned)trunks, (size_t)st->p.trace_bytes, &st->p.sockets, &st->p.memory) ? EXIT_INTERNAL : 0;
 }
 
 static int step_run(struct start *st)

@@ -38,6 +38,7 @@ struct app_super_params {
 	union base_addr api; int api_fd;   /* taken over */
 	bool api_fixed;                    /* by --api: revisions do not move it */
 	struct app_limits limits;
+	uint64_t trace_bytes;              /* of the message ring as it was made */
 	struct app_sockets sockets;
 	struct app_memory memory;
 	int exe[APP_ROLES];

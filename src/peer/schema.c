@@ -27,7 +27,7 @@ static const struct conf_row dns_rows[] = {
 
 static const struct conf_row trace_rows[] = {
 	{ .key = "bytes", .type = CONF_INT, .at = AT(trace.bytes), .def = "67108864", .min = 0, .max = 4294967296.0, .unit = "bytes",
-	  .doc = "Size of the ring that keeps the last SIP messages of calls; 0: none, under 8192 is taken as that. It holds from the next start on." },
+	  .doc = "Size of the ring that keeps the last SIP messages of calls; 0: none, under 8192 is taken as that. 0 turns it off at once; a size counts from the next start on." },
 	{ .key = NULL }
 };
 
@@ -55,7 +55,7 @@ static const struct conf_row process_rows[] = {
 static const struct conf_row system_rows[] = {
 	{ .key = "name", .type = CONF_STRING, .at = AT(name), .def = "\"postern\"", .min = 1, .max = 64, .doc = "Name of this node." },
 	{ .key = "user_agent", .type = CONF_STRING, .at = AT(user_agent), .def = "\"Postern\"", .min = 1, .max = 128, .doc = "User-Agent and Server of what we send." },
-	{ .key = "max_calls", .type = CONF_INT, .at = AT(max_calls), .def = "4000", .min = 1, .max = 1000000, .doc = "Calls at a time; beyond it 503." },
+	{ .key = "max_calls", .type = CONF_INT, .at = AT(max_calls), .def = "4000", .min = 1, .max = 1000000, .doc = "Calls at a time; beyond it 503. More than at the start: from the next start on." },
 	{ .key = "max_cps", .type = CONF_INT, .at = AT(max_cps), .def = "0", .min = 0, .max = 100000, .unit = "1/s", .doc = "New calls a second; beyond it 503; 0: no limit." },
 	{ .key = "drain_seconds", .type = CONF_INT, .at = AT(drain_seconds), .def = "30", .min = 0, .max = 86400, .unit = "s",
 	  .doc = "How long SIGTERM waits for calls to end before it ends them." },

@@ -226,29 +226,56 @@ static int make_listeners(struct sipua *ua)
 	return 0;
 }
 
+static unsigned message_bytes(const struct sipua *ua)
+{
+	return ua->caps.message_bytes ? ua->caps.message_bytes : 65536;
+}
+
 static int start_nta(struct sipua *ua)
 {
-	unsigned max = ua->caps.message_bytes ? ua->caps.message_bytes : 65536;
-
 	su_log_set_level(nta_log, 0);
 	su_log_set_level(tport_log, 0);
 	su_log_set_level(su_log_default, 0);
 	ua->nta = nta_agent_create(ua->root, (url_string_t *)-1, sipua_front, ua,
-		NTATAG_UA(1), NTATAG_STATELESS(1), NTATAG_MAXSIZE(max), NTATAG_UDP_MTU(65535), NTATAG_SERVER_RPORT(1),
+		NTATAG_UA(1), NTATAG_STATELESS(1), NTATAG_MAXSIZE(message_bytes(ua)), NTATAG_UDP_MTU(65535), NTATAG_SERVER_RPORT(1),
 		NTATAG_CLIENT_RPORT(1), NTATAG_TCP_RPORT(1), NTATAG_TLS_RPORT(1), NTATAG_PASS_100(1), NTATAG_TIMEOUT_408(1),
 		NTATAG_CANCEL_487(0), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), NTATAG_PRELOAD(2048), NTATAG_MERGE_482(0),
 		NTATAG_EXTRA_100(0), NTATAG_SIP_T4(T4_MS), TAG_END());
 	return ua->nta ? 0 : -ENOMEM;
 }
 
+/* Messages have copies of the headers: the former ones can go. */
 static int set_identity(struct sipua *ua, const char *user_agent)
 {
-	su_home_init(ua->home);
-	if (!user_agent || !*user_agent)
-		return 0;
-	ua->user_agent = sip_user_agent_make(ua->home, user_agent);
-	ua->server = sip_server_make(ua->home, user_agent);
-	return ua->user_agent && ua->server ? 0 : -ENOMEM;
+	const bool named = user_agent && *user_agent;
+	su_home_t *names = su_home_new(sizeof(*names));
+	sip_user_agent_t *agent = names && named ? sip_user_agent_make(names, user_agent) : NULL;
+	sip_server_t *server = names && named ? sip_server_make(names, user_agent) : NULL;
+
+	if (!names || (named && (!agent || !server))) {
+		su_home_unref(names);
+		return -ENOMEM;
+	}
+	su_home_unref(ua->names);
+	ua->names = names;
+	ua->user_agent = agent;
+	ua->server = server;
+	return 0;
+}
+
+int sipua_settings(struct sipua *ua, const char *user_agent, const struct sipua_caps *caps)
+{
+	const unsigned patience_ms = caps->handshake_s ? caps->handshake_s * 1000 : UINT_MAX;
+	int err = set_identity(ua, user_agent);
+
+	if (err)
+		return err;
+	ua->caps = *caps;
+	nta_agent_set_params(ua->nta, NTATAG_MAXSIZE(message_bytes(ua)), TAG_END());
+	for (unsigned i = 0; i < ua->n; i++)
+		if (ua->tp[i].primary)
+			tport_set_params(ua->tp[i].primary, TPTAG_TIMEOUT(patience_ms), TAG_END());
+	return 0;
 }
 
 static int make_tables(struct sipua *ua)
@@ -290,6 +317,7 @@ int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const 
 		base_random(&sipua_hash_seed, sizeof(sipua_hash_seed));
 	sipua_now.fd = -1;
 	sipua_loop_thread = true;
+	su_home_init(ua->home);
 	err = set_identity(ua, user_agent);
 	if (!err)
 		err = make_tables(ua);
@@ -349,6 +377,7 @@ void sipua_free(struct sipua *ua)
 	base_hash_fini(&ua->by_branch);
 	base_hash_fini(&ua->merged);
 	sipua_answered_fini(ua);
+	su_home_unref(ua->names);
 	su_home_deinit(ua->home);
 	list_del(&ua->link);
 	free(ua);

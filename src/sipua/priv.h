@@ -64,6 +64,7 @@ struct sipua {
 	struct sipua_listener *lst;
 	struct sipua_tp *tp;
 	size_t n;
+	su_home_t *names;          /* home of the two */
 	sip_user_agent_t *user_agent;
 	sip_server_t *server;
 	struct sipua_tls_dest *tls;

@@ -49,9 +49,16 @@ def write_revisions(t):
     write(bed, 'PUT', '/config?dry_run=1', dict(bed.d.get('/config').json, nonsense=1), want=422)
     write(bed, 'PATCH', '/config/system?dry_run=1', {'name': 'never'})
     equal(etag(bed), second, 'the revision after what must not change it')
-    later = {'user_agent': 'Other', 'max_calls': 9000, 'caps': {'idle_seconds': 77}}
-    told = {w['pointer'] for w in write(bed, 'PUT', '/config', dict(bed.doc, system={'name': 'e2e', **later})).json['warnings']}
-    check({'/system/user_agent', '/system/max_calls', '/system/caps/idle_seconds'} <= told, 'what acts at the next start only: %s', told)
+    later = {'max_calls': 9000, 'trace': {'bytes': 1 << 20}}
+    told = {w['pointer']: w['message'] for w in write(bed, 'PUT', '/config', dict(bed.doc, system={'name': 'e2e', **later})).json['warnings']}
+    for pointer in ('/system/max_calls', '/system/trace/bytes'):
+        check('next start' in told.get(pointer, ''), 'what acts at the next start only: %s', told)
+    told = write(bed, 'PUT', '/config', dict(bed.doc, system={'name': 'e2e', 'user_agent': 'Other', 'caps': {'idle_seconds': 77}, 'trace': {'bytes': 0}})).json['warnings']
+    check('next start' not in str(told), 'all of this acts at once: %s', told)
+    told = write(bed, 'PATCH', '/config/system', {'max_calls': 9000}).headers.get_all('X-Warning', [])
+    check(any(w.startswith('/system/max_calls: ') and 'next start' in w for w in told), 'what a PATCH says of it: %s', told)
+    told = bed.d.ctl('config', 'set', 'system/max_calls', '9001').stdout
+    check('warning: /system/max_calls' in told, 'what posternctl says of it: %s', told)
     write(bed, 'POST', '/config/rollback', {'revision': 1})
     check(int(etag(bed).strip('"')) > int(second.strip('"')), 'a rollback is a new revision')
     equal(bed.d.get('/config').json['system']['name'], 'e2e', 'the name after the rollback')
@@ -346,3 +353,100 @@ def write_all_under_calls(t):
         (i if k % 2 else c).answer_bye()
         equal(tx.final().status, 200, 'BYE of call %d' % k)
     bed.d.no_calls()
+
+
+def is_closed(s):
+    try:
+        return s.recv(1000, socket.MSG_DONTWAIT) == b''
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+@test(seconds=90, slow=True)
+def write_settings(t):
+    """Name, caps, message ring and media threads change at once, without a warning, under a standing call that keeps its audio; the processes stay"""
+    bed = Bed(t, a='tcp')
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    was = bed.d.processes()
+    opened = []
+
+    def set_to(system):
+        told = write(bed, 'PATCH', '/config/system', system).headers.get_all('X-Warning', [])
+        check('next start' not in str(told), 'it acts at once: %s', told)
+
+    def opens():
+        s = socket.create_connection(t.at['a'], 5)
+        opened.append(s)
+        return s
+
+    def options(more=0):
+        return ('OPTIONS sip:x@%s:%d SIP/2.0\r\nVia: SIP/2.0/TCP %s:5060;branch=z9hG4bK%d\r\nFrom: <sip:x@x>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: c%d\r\nCSeq: 1 OPTIONS\r\nX-More: %s\r\nContent-Length: 0\r\n\r\n' % (
+            *t.at['a'], bed.a.ip, random.getrandbits(60), random.getrandbits(60), 'x' * more)).encode()
+
+    def answer(s, data):
+        s.sendall(data)
+        s.settimeout(10)
+        try:
+            return s.recv(65536).decode('utf-8', 'replace')
+        except OSError:
+            return ''
+
+    set_to({'user_agent': 'Edge/7'})
+    equal(bed.a.ask('OPTIONS').get('server'), 'Edge/7', 'Server')
+    set_to({'caps': {'idle_seconds': 10}})
+    idle = opens()
+    check('SIP/2.0' in answer(idle, options()), 'an answer')
+    since = time.monotonic()
+    set_to({'caps': {'message_bytes': 4096}})
+    got = answer(opens(), options(8000))
+    check(not got or ' 413 ' in got or ' 513 ' in got or ' 400 ' in got, 'a message over the new cap: %s', got[:100])
+    set_to({'caps': {'message_bytes': 65536}})
+    got = answer(opens(), options(8000))
+    check(' 413 ' not in got and 'SIP/2.0' in got, 'a message under the cap of before: %s', got[:100])
+    set_to({'caps': {'connections_per_source': 6}})
+
+    def refused():
+        s = opens()
+        try:
+            s.sendall(options())
+        except OSError:
+            return True
+        s.settimeout(2)
+        try:
+            return not s.recv(1000)
+        except socket.timeout:
+            return False
+        except OSError:
+            return True
+    until(refused, 20, 'a connection over connections_per_source is refused')
+    for s in opened:
+        if s is not idle:
+            s.close()
+    set_to({'caps': {'connections_per_source': 256, 'handshake_seconds': 1}})
+    silent = opens()
+    silent.sendall(b'OPT')
+    until(lambda: is_closed(silent), 10, 'a connection without a whole message is closed')
+
+    def threads():
+        return len(os.listdir('/proc/%d/task' % was['media']['pid']))
+    before = threads()
+    set_to({'media_process': {'workers': 5, 'gather': 'off'}})
+    until(lambda: threads() > before, 5, 'more threads of media')
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+
+    def written():
+        return bed.d.counter('postern_trace_messages_total')
+    set_to({'trace': {'bytes': 0}})
+    low = written()
+    c2, i2 = establish(bed, bed.a, bed.b, '2009')[:2]
+    equal(written(), low, 'messages kept while the ring is off')
+    set_to({'trace': {'bytes': 67108864}})
+    hang_up(c2, i2)
+    until(lambda: written() > low, 5, 'messages are kept again')
+    until(lambda: is_closed(idle), 25, 'an idle connection is closed')
+    check(time.monotonic() - since >= 9, 'it was closed too early')
+    equal({r: p['pid'] for r, p in bed.d.processes().items()}, {r: p['pid'] for r, p in was.items()}, 'processes')
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+    hang_up(c, i)
