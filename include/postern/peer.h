@@ -153,7 +153,8 @@ struct peer_live_target {
 	uint16_t silent, failed500, probe_bad, probe_good, flaps;
 	uint32_t ttl, rtt_us;
 	struct peer_live_rate rate;
-	int64_t probe_ms, rest_ms, held_ms, ramp_ms, up_ms, heard_ms; /* last probe; until when it rests, is held, ramps; when it came up, was heard last */
+	int64_t probe_ms, next_ms;         /* last probe; the next, 0 none */
+	int64_t rest_ms, held_ms, ramp_ms, up_ms, heard_ms; /* until when it rests, is held, ramps; when it came up, was heard last */
 };
 struct peer_live_trunk {
 	char id[64]; struct peer_live_rate rate; uint32_t calls_in, calls_out; uint32_t ntargets; uint8_t drained; uint8_t resolving;

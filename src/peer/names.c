@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of DNS, kept for their TTL, negative ones too (RFC 2308). An answer that is too old serves on until a newer one comes: a dead server takes
- * nothing away. What failed is asked again after 1 s, 2 s ... 30 s.
+ * Answers of DNS, kept for their TTL, negative ones too (RFC 2308; hardly, where no SOA says for how long). An answer that is too old serves on until a
+ * newer one comes: a dead server takes nothing away. What failed is asked again after 1 s, 2 s, 4 s, 5 s, 5 s ...
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,10 +13,10 @@
 #define IDLE_MS       60000            /* a trunk asks again long before that */
 #define QUERIES_MAX   64               /* at a time */
 #define TTL_LEAST_MS  1000
-#define NEGATIVE_S    30               /* where no SOA says it */
+#define NEGATIVE_S    5                /* where no SOA says it */
 #define NEGATIVE_MAX_S 300
 #define RETRY_MS      1000
-#define RETRY_MAX_MS  30000
+#define RETRY_MAX_MS  5000
 
 struct peer_names {
 	struct loop_dns *dns;
@@ -108,7 +108,7 @@ static void on_answer(void *arg, int err, const uint8_t *msg, size_t n)
 		err = take_answer(e, msg, n);
 	if (err) {
 		base_count(COUNTER_DNS_FAILED);
-		e->retry = now_ms() + (e->failures < 5 ? RETRY_MS << e->failures : RETRY_MAX_MS);
+		e->retry = now_ms() + (e->failures < 3 ? RETRY_MS << e->failures : RETRY_MAX_MS);
 		e->failures++;
 		base_log_limited(BASE_WARN, 2, "peer", "no answer of DNS name=%s type=%d known=%s", e->name, (int)e->type, e->known ? "before" : "never");
 	} else {

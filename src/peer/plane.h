@@ -14,7 +14,6 @@ struct plane_target {
 	struct plane_trunk *trunk;
 	struct peer_live_target *live;
 	struct loop_timer timer;       /* whatever comes next: probe, its end, end of rest or hold */
-	int64_t next_probe;            /* 0: none */
 	int64_t probe_sent, sent_us;   /* when it left, ms and us */
 	struct sipua_dialog *dialog;   /* of a probe that is under way */
 	struct sipua_cli *cli;

@@ -36,18 +36,20 @@ static void arm_at(struct plane_target *g, int64_t at)
 void peer_probe_arm(struct plane_target *g)
 {
 	struct peer_plane *p = g->trunk->plane;
-	int64_t every = interval_ms(g), due = peer_health_due(g);
+	struct peer_live_target *l = g->live;
+	int64_t every = interval_ms(g), due = peer_health_due(g), now = plane_now();
 
 	if (g->cli) {
 		arm_at(g, g->probe_sent + g->trunk->pub->conf->probe.timeout * 1000);
 		return;
 	}
+	/* one that is planned stays so over a revision and an engine's death, unless the interval is shorter by now */
 	if (!every)
-		g->next_probe = 0;
-	else if (!g->next_probe)
-		g->next_probe = plane_now() + (g->live->health == PEER_DOWN ? every - drift(every) : base_random_below((uint32_t)every));
-	if (g->next_probe && p->ua && (!due || g->next_probe < due))
-		due = g->next_probe;
+		l->next_ms = 0;
+	else if (!l->next_ms || l->next_ms > now + every)
+		l->next_ms = now + (l->health == PEER_DOWN ? every - drift(every) : base_random_below((uint32_t)every));
+	if (l->next_ms && p->ua && (!due || l->next_ms < due))
+		due = l->next_ms;
 	if (due)
 		arm_at(g, due);
 	else
@@ -168,7 +170,7 @@ void peer_probe_now(struct plane_target *g)
 		return;
 	g->sent_us = base_mono_now().us;
 	g->probe_sent = g->sent_us / 1000;
-	g->next_probe = every ? g->probe_sent + every - drift(every) : 0;
+	g->live->next_ms = every ? g->probe_sent + every - drift(every) : 0;
 	if (probe_send(g)) {
 		done(g, false, true, "unreachable");
 		return;
@@ -183,7 +185,7 @@ static void on_timer(void *arg)
 
 	if (g->cli && now >= g->probe_sent + g->trunk->pub->conf->probe.timeout * 1000)
 		done(g, false, false, "probe-unanswered");
-	else if (!g->cli && g->next_probe && now >= g->next_probe && g->live->health != PEER_RESTING)
+	else if (!g->cli && g->live->next_ms && now >= g->live->next_ms && g->live->health != PEER_RESTING)
 		peer_probe_now(g);
 	else
 		peer_probe_arm(g);

@@ -6,6 +6,7 @@ import time
 
 from lib.base import check, equal, test, until
 from lib.sip import sdp_text
+from t_failover import mixed
 from t_trunks import QUICK, Bent, Dns, House, answer, by_name
 
 
@@ -121,7 +122,7 @@ def late_18x_of_an_abandoned_target(t):
 
 @test()
 def dns_name_goes_away(t):
-    """a name that exists no more empties its trunk: it is down, and calls get 503 with Retry-After"""
+    """a name that exists no more empties its trunk: it is down, and calls get 503 with Retry-After, until it is back"""
     h = House(t, start=False)
     zone = bent(h)
     dns = Bent(t, zone)
@@ -131,6 +132,8 @@ def dns_name_goes_away(t):
     until(lambda: not h.targets(), 6, lambda: 'no targets: %s' % h.targets())
     equal(h.d.get('/trunks/b').json['state'], 'down', 'state of a trunk without an address')
     check(h.call().wait(503, 6).get('retry-after'), 'no Retry-After')
+    dns.rcode = 0
+    until(lambda: len(h.targets()) == 2, 12, lambda: 'the name is back: %s' % h.targets())
 
 
 def bent(h):
@@ -160,3 +163,67 @@ def bye_to_an_unreachable_target(t):
     m = h.b[1].take(lambda m: m.method == 'BYE' and m.call_id == i.call_id, 3, 'BYE of the call')
     answer(h.b[1], m)
     h.d.no_calls()
+
+
+@test()
+def probe_over_revisions(t):
+    """a down target is probed in time also where the document is written more often than that"""
+    h = House(t, b={'failback': {'interval': 2, 'hold_down': 0}, 'probe': {'up_after': 1}})
+    c = h.call()
+    h.b[0].await_call('2001').reply(503)
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+
+    def probed():
+        equal(h.d.http('PATCH', '/config/trunks/a', {'no_answer': 60 + int(time.monotonic() * 10) % 100}, ctype='application/merge-patch+json').status, 200, 'a write')
+        return h.b[0].peek(lambda m: m.method == 'OPTIONS')
+    until(probed, 8, 'a probe', step=0.3)
+
+
+@test()
+def rest_survives(t):
+    """a rest goes on over a revision and an engine's death, and ends in its time"""
+    h = House(t, b={'failback': {'hold_down': 0, 'max_rest': 6}})
+    c = h.call()
+    h.b[0].await_call('2001').reply(503, headers=[('Retry-After', '300')])
+    h.b[1].await_call('2001').reply(486)
+    c.wait(486)
+    old = h.d.role_pid('engine')
+    h.d.kill('engine')
+    h.d.restarted('engine', old)
+    equal(h.state(0), 'resting', 'state after the engine died')
+    equal(h.d.http('PATCH', '/config/trunks/b', {'no_answer': 90}, ctype='application/merge-patch+json').status, 200, 'a write')
+    equal(h.state(0), 'resting', 'state after a revision')
+    until(lambda: h.state(0) == 'up', 9, 'the end of the rest')
+
+
+@test()
+def tls_name_is_another(t):
+    """a TLS target whose certificate is of another name is unreachable: the next at once"""
+    h = mixed(t)
+    trunk = next(x for x in h.doc['trunks'] if x['id'] == 'b')
+    h.doc['tls_profiles'].append({'id': 'strict', 'certificate': 'edge.pem', 'key': 'edge.key', 'ca': 'ca.pem', 'verify': 'required'})
+    trunk.update(tls='strict', targets=['sip:%s:5061;transport=tls' % t.ip(21), 'sip:%s:5060;transport=udp' % t.ip(12)], failover={'tries': 1, 'try_timeout': 10})
+    h.d.write()
+    h.d.start()
+    until(lambda: len(h.targets()) == 2, 5, 'targets')
+    c = h.call()
+    h.b[2].await_call('2001', 6).reply(486)
+    c.wait(486)
+    equal((h.state(0), h.targets()[0]['reason']), ('down', 'unreachable'), 'state')
+
+
+@test()
+def tcp_closed_by_the_target(t):
+    """a TCP target that closes the connection when it gets the INVITE, or after its 100: the next at once"""
+    h = House(t, n=3, transport='tcp', b={'failover': {'tries': 1, 'try_timeout': 10}})
+    c = h.call()
+    h.b[0].await_call('2001')
+    h.b[0].close()
+    j = h.b[1].await_call('2001', 6)
+    j.reply(100)
+    time.sleep(0.2)
+    h.b[1].close()
+    h.b[2].await_call('2001', 6).reply(486)
+    c.wait(486)
+    equal([x['reason'] for x in h.targets()][:2], ['unreachable'] * 2, 'reasons')
