@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 import time
 
-from lib.base import ROOT, SLOW, check, equal, need, test, until
-from lib.daemon import Bed
+from lib.base import Proc, ROOT, SLOW, check, equal, need, test, until
+from lib.daemon import Bed, Postern, document
 from lib.sip import sdp_text
 from lib.srtp import Srtp
 from t_call import establish
@@ -335,3 +335,75 @@ def posternctl_calls(t):
     check('answered' in bed.d.ctl('cdr', 'decisions', cid).stdout, 'decisions of the CDR')
     check(cid in bed.d.ctl('cdr', 'list', '--number', '9801').stdout and cid not in bed.d.ctl('cdr', 'list', '--status', '486').stdout, 'cdr list by filter')
     equal(bed.d.ctl('call', 'messages', 'nosuch').returncode, 3, 'messages of no call')
+
+
+# ---- many calls ----
+PAGED, PAGED_RATE = (int(x) for x in os.environ.get('POSTERN_SOAK_CALLS', '1500x250').split('x'))
+
+
+def switches(pid):
+    """How often the threads of a process went to sleep: as often as they were woken."""
+    total = 0
+    for tid in os.listdir('/proc/%d/task' % pid):
+        with open('/proc/%d/task/%s/status' % (pid, tid)) as f:
+            total += int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)', f.read(), re.M).group(1))
+    return total
+
+
+def pages(d, query, limit):
+    """Ids of a list, page by page, and how many requests it took."""
+    ids, after, n = [], None, 0
+    while n == 0 or after:
+        r = d.get('/calls?limit=%d%s%s' % (limit, query, '&after=' + after if after else '')).json
+        check(len(r['items']) == limit or not r['next'], 'a page of %d with a next one', len(r['items']))
+        ids += [c['id'] for c in r['items']]
+        after, n = r['next'], n + 1
+    return ids, n
+
+
+@test(seconds=90 + PAGED // PAGED_RATE * 3, slow=True)
+def calls_paged(t):
+    """1,500 signalling-only calls (20,000: script/test soak) listed page by page: each that stands is there once, also while others come and go; filters find what they should;
+    the engine is not woken by it"""
+    need('sipp', 'lists of many calls are complete')
+    doc = document(t, system={'max_calls': PAGED + 400, 'drain_seconds': 0, 'media': 'around'})
+    doc['media_profiles'] = [{'id': 'around', 'anchor': False}]
+    d = Postern(t, doc)
+    d.start()
+    a, b = t.party['a'][0], t.party['b'][0]
+
+    def caller(port, calls, rate, hold_ms, number):
+        return Proc(t, 'sipp', ['sipp', '-sn', 'uac', '-i', a, '-p', str(port), '-r', str(rate), '-m', str(calls), '-l', str(calls), '-d', str(hold_ms), '-s', number,
+                                '-nostdin', '-mi', a, '-mp', str(3 * port), '%s:%d' % t.at['a']])
+    uas = Proc(t, 'sipp', ['sipp', '-sn', 'uas', '-i', b, '-p', '5060', '-nostdin', '-mi', b, '-mp', '9000']).listens(b, 5060)
+    held = caller(5060, PAGED, PAGED_RATE, 3600000, '2001')
+    until(lambda: len(pages(d, '&state=up', 1000)[0]) == PAGED, 30 + PAGED / PAGED_RATE * 3, lambda: '%d calls stand: %d' % (PAGED, len(pages(d, '&state=up', 1000)[0])), step=1)
+    first, n = pages(d, '', 100)
+    equal((len(first), len(set(first)), n), (PAGED, PAGED, -(-PAGED // 100)), 'calls, different ones, pages of 100')
+    for limit in (1, 7, 999, 1000, 5000):
+        if PAGED // limit < 2000:
+            got = pages(d, '', limit)[0] if limit <= 1000 else [c['id'] for c in d.get('/calls?limit=5000').json['items']]
+            equal(got, first[:1000] if limit > 1000 else first, 'calls by pages of %d' % limit)
+    equal(pages(d, '&trunk=a&number=2001', 500)[0], first, 'calls of a trunk and to a number')
+    equal(pages(d, '&number=nobody', 500)[0] + pages(d, '&state=early', 500)[0] + pages(d, '&age=3600', 500)[0], [], 'calls that are not there')
+    engine = d.role_pid('engine')
+    at, low = time.monotonic(), switches(engine)
+    time.sleep(2)
+    idle = (switches(engine) - low) / (time.monotonic() - at)
+    at, low, requests = time.monotonic(), switches(engine), 0
+    while requests < 200 or time.monotonic() < at + 2:
+        requests += pages(d, '', 50)[1]
+        d.get('/calls/' + first[requests % PAGED])
+    woken = switches(engine) - low - idle * (time.monotonic() - at)
+    check(woken < requests / 4, 'the engine was woken %d times by %d requests', woken, requests)
+    t.note('%d calls, %d pages: the engine woke %d times more than without' % (PAGED, requests, woken))
+    passing = caller(5062, 400, 80, 300, '2002')    # calls come and go
+    while passing.running():
+        now = pages(d, '', 97)[0]
+        equal((sorted(set(first) - set(now)), len(now) - len(set(now))), ([], 0), 'calls that stand and are not listed, calls listed twice')
+    equal(passing.p.returncode, 0, 'the caller of those that came and went')
+    equal(d.get('/health').json['processes'][1]['restarts'], 0, 'restarts')
+    r = d.http('POST', '/calls/end', {'filter': {'number': '2001', 'trunk': 'a'}, 'dry_run': True}).json
+    equal((r['count'], len(r['items'])), (PAGED, min(PAGED, 1000)), 'calls that a filter would end')
+    held.end()
+    uas.end()
