@@ -69,10 +69,7 @@ enum sipua_policed {
 };
 
 struct sipua_handlers {
-	/**
-	 * A request outside of any known dialog (also one with a To tag that no dialog has: the handler says 481); never ACK or CANCEL.
-	 * Take, reply or drop it before returning: what was done nothing with is dropped.
-	 */
+	/** A request outside of any known dialog (one with a To tag of none too: the handler says 481), never ACK or CANCEL. Take, reply or drop it, else it is dropped. */
 	void (*request)(void *arg, struct sipua_in *in);
 	/** A 2xx to an INVITE that no client transaction wants (late fork, restart): true if taken, else the agent sends ACK and BYE. */
 	bool (*stray_2xx)(void *arg, const struct wire_sip *sip, const struct sipua_path *path);
@@ -82,10 +79,7 @@ struct sipua_handlers {
 	void (*sending)(void *arg);
 	/** Policies changed what the dialog's owner acts on: SIPUA_POLICED_*. sip: the message, as they left it. Before it leaves. NULL: nobody asks. */
 	void (*policed)(void *arg, struct sipua_dialog *d, void *dialog_arg, unsigned what, const struct wire_sip *sip);
-	/**
-	 * An INVITE that was cancelled and whose user has left it had no final answer for 64*T1 (RFC 3261 9.1), counted from since_ms of the monotonic clock.
-	 * May be NULL.
-	 */
+	/** An INVITE that was cancelled and left by its user had no final answer for 64*T1 (RFC 3261 9.1) since since_ms of the monotonic clock. May be NULL. */
 	void (*cancel_unanswered)(void *arg, const struct sipua_dest *dest, int64_t since_ms);
 };
 
@@ -159,6 +153,10 @@ void sipua_srv_free(struct sipua_srv *s);
 struct sipua_dialog_ops {
 	/** A request inside the dialog; the handler owns srv. ACK to a 2xx does not come here. CSeq order is checked already. */
 	void (*request)(void *arg, struct sipua_dialog *d, struct sipua_srv *srv);
+	/** Our 2xx to the peer's INVITE of that CSeq leaves at the turn's end as this UDP datagram, for sipua_resend after a restart; empty: its ACK came, or will not. May be NULL. */
+	void (*answered)(void *arg, uint32_t cseq, struct slice datagram, const struct sipua_dest *to);
+	/** An ACK of such a one, of a former process: true if it was waited for. May be NULL. */
+	bool (*ack)(void *arg, uint32_t cseq, const struct wire_sip *sip);
 };
 /** All that is needed to carry a dialog on after a restart; texts as they stand on the wire. */
 struct sipua_dialog_state {
@@ -209,6 +207,11 @@ struct slice sipua_dialog_call_id(const struct sipua_dialog *d);
 /** CSeq that the next request of ours will have. */
 uint32_t sipua_dialog_next_cseq(const struct sipua_dialog *d);
 void sipua_dialog_free(struct sipua_dialog *d);
+/** A datagram that a former process has sent, once more; call_id: of its dialog. */
+void sipua_resend(struct sipua *ua, const struct sipua_dest *to, struct slice call_id, struct slice datagram);
+/** A 2xx of the peer that comes again gets no ACK until the answer that it has to carry is given. -ENOMEM */
+void sipua_dialog_ack_waits(struct sipua_dialog *d);
+int sipua_dialog_ack_give(struct sipua_dialog *d, struct slice body);
 
 /* ---- policies ---- */
 /*

@@ -89,7 +89,7 @@ int app_memory_make(unsigned max_calls, unsigned trunks, size_t trace_bytes, con
 		[APP_FD_RECORDS] = { "records", 1, { { REGION_RING, RECORDS_BYTES } } },
 		[APP_FD_EVENTS] = { "events", 1, { { REGION_RING, EVENTS_BYTES } } },
 		[APP_FD_KEYS] = { "keys", 1, { { REGION_KEYS, media_keys_bytes(slots) } } },
-		[APP_FD_SECRETS] = { "secrets", 1, { { REGION_SECRETS, call_store_bytes(max_calls) } } },
+		[APP_FD_SECRETS] = { "secrets", 1, { { REGION_SECRETS, call_store_bytes(2 * max_calls) } } },
 		[APP_FD_WISHES] = { "wishes", 1, { { REGION_RING, WISHES_BYTES } } },
 	};
 	int err = 0;

@@ -74,6 +74,8 @@ struct call_leg {
 	bool confirmed;                /* a 2xx made the dialog: BYE ends it */
 	bool counted;                  /* in the figures of trunk and target (leg B) */
 	bool over;                     /* this side knows that the call is ended */
+	uint32_t answer_slot;          /* of our 2xx that waits for its ACK, in `secrets`; CALL_NO_SLOT */
+	struct call_again *again;      /* a former engine sent one, and it was not acknowledged; else NULL */
 	uint8_t nstreams;
 	struct call_stream stream[CALL_STREAMS];
 };
@@ -255,6 +257,15 @@ unsigned call_restore_all(struct call_engine *e);
 
 /** Forget what the call has in `secrets`. */
 void call_secrets_drop(struct call *c);
+
+/* again.c */
+/** In struct sipua_dialog_ops: our 2xx leaves and is kept, is done with; an ACK of one that a former engine sent. */
+void call_again_answered(void *arg, uint32_t cseq, struct slice datagram, const struct sipua_dest *to);
+bool call_again_ack(void *arg, uint32_t cseq, const struct wire_sip *sip);
+/** Repeat what the record in that slot of `secrets` holds until its ACK comes. */
+void call_again_start(struct call_leg *leg, uint32_t slot);
+/** Not any more. */
+void call_again_stop(struct call_leg *leg);
 
 /* ending.c */
 /** End whatever state it is in: BYE or CANCEL where a side does not know yet, final status to the caller. cause and by are literals. */

@@ -140,6 +140,7 @@ void call_end(struct call *c, const char *cause, const char *by, int status, con
 	for (i = 0; i < 2; i++) {
 		struct call_leg *l = &c->leg[i];
 
+		call_again_stop(l);
 		call_own_stop(l);
 		call_mid_drop(l);
 		call_digits_free(l);

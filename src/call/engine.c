@@ -134,6 +134,7 @@ static void call_destroy(void *obj)
 		call_exchange_free(container_of(n, struct call_exchange, node));
 	for (i = 0; i < 2; i++) {
 		loop_timer_stop(&c->leg[i].bye_timer);
+		call_again_stop(&c->leg[i]);
 		call_own_stop(&c->leg[i]);
 		call_mid_drop(&c->leg[i]);
 		call_timer_stop(&c->leg[i]);
@@ -176,8 +177,10 @@ struct call *call_new(struct call_engine *e, struct peer_set *peers)
 	c->eng = e;
 	c->peers = base_ref(peers);
 	c->slot = c->secret_slot = CALL_NO_SLOT;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		c->leg[i].call = c;
+		c->leg[i].answer_slot = CALL_NO_SLOT;
+	}
 	list_init(&c->others);
 	list_add_tail(&e->calls, &c->node);
 	e->ncalls++;

@@ -174,7 +174,7 @@ bool call_exchange_acks(const struct call_leg *leg)
 {
 	const struct call *c = leg->call;
 	const struct list_node *n;
-	bool due = ack_due(c->x, leg);
+	bool due = leg->call->leg[leg == &c->leg[0]].again || ack_due(c->x, leg);
 
 	for (n = c->others.next; n != &c->others && !due; n = n->next)
 		due = ack_due(container_of(n, struct call_exchange, node), leg);

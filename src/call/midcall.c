@@ -214,4 +214,4 @@ static void dialog_request(void *arg, struct sipua_dialog *d, struct sipua_srv *
 	}
 }
 
-const struct sipua_dialog_ops call_dialog_ops = { .request = dialog_request };
+const struct sipua_dialog_ops call_dialog_ops = { .request = dialog_request, .answered = call_again_answered, .ack = call_again_ack };

@@ -309,7 +309,8 @@ static int legs_restore(struct call *c, const struct call_record *r)
 }
 
 /* ---- which secrets belong to which record: by serial, from one look at all of them ---- */
-struct secret { struct hash_node node; uint64_t serial; uint32_t slot; bool taken; };
+/* kind: 0 descriptions, 1 the 2xx that leg A's peer has not acknowledged, 2 leg B's */
+struct secret { struct hash_node node; uint64_t serial; uint32_t slot; uint8_t kind; bool taken; };
 struct secrets { struct hash by_serial; struct secret *v; uint32_t n; };
 
 static int secrets_look(struct call_engine *e, struct secrets *s)
@@ -324,7 +325,7 @@ static int secrets_look(struct call_engine *e, struct secrets *s)
 		return ERR_FULL;
 	for (uint32_t i = 0; i < slots; i++)
 		if (!call_store_read(e->p.secrets_mem, e->p.secrets_bytes, i, buf, &r)) {
-			s->v[s->n] = (struct secret){ .serial = r.serial, .slot = i };
+			s->v[s->n] = (struct secret){ .serial = r.serial, .slot = i, .kind = r.state != CALL_ANSWERED ? 0 : r.leg[1].sdp_sent.n ? 2 : 1 };
 			base_hash_add(&s->by_serial, &s->v[s->n].node, (uint32_t)r.serial);
 			s->n++;
 		}
@@ -332,13 +333,16 @@ static int secrets_look(struct call_engine *e, struct secrets *s)
 	return 0;
 }
 
-static struct secret *secret_of(struct secrets *s, uint64_t serial)
+static struct secret *secret_of(struct secrets *s, uint64_t serial, uint8_t kind)
 {
 	struct hash_node *n = s->n ? base_hash_find(&s->by_serial, (uint32_t)serial) : NULL;
 
-	for (; n; n = n->next)
-		if (n->key == (uint32_t)serial && container_of(n, struct secret, node)->serial == serial)
-			return container_of(n, struct secret, node);
+	for (; n; n = n->next) {
+		struct secret *one = container_of(n, struct secret, node);
+
+		if (n->key == (uint32_t)serial && one->serial == serial && one->kind == kind)
+			return one;
+	}
 	return NULL;
 }
 
@@ -369,8 +373,24 @@ static void secret_join(struct call_engine *e, struct secret *s, struct call_rec
 	}
 }
 
-static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r, struct secret *s)
+/** 2xx that peers have not acknowledged are repeated. */
+static void answers_restore(struct call *c, struct secrets *secrets)
 {
+	unsigned k;
+
+	for (k = 0; k < 2; k++) {
+		struct secret *s = secret_of(secrets, c->serial, (uint8_t)(1 + k));
+
+		if (!s)
+			continue;
+		s->taken = true;
+		call_again_start(&c->leg[k], s->slot);
+	}
+}
+
+static int restore(struct call_engine *e, uint32_t slot, const struct call_record *r, struct secrets *secrets)
+{
+	struct secret *s = secret_of(secrets, r->serial, 0);
 	struct call *c = call_new(e, e->p.peers);
 	int err;
 
@@ -402,6 +422,7 @@ static int restore(struct call_engine *e, uint32_t slot, const struct call_recor
 	call_hunt_note(c, c->status, r->answer_ms ? "answered" : "engine-restart");
 	call_figures(c, 1);
 	if (r->state == CALL_UP && !err) {
+		answers_restore(c, secrets);
 		call_timer_restore(&c->leg[0]);
 		call_timer_restore(&c->leg[1]);
 		call_own_kick(&c->leg[0], 0);
@@ -436,19 +457,16 @@ unsigned call_restore_all(struct call_engine *e)
 	if (secrets_look(e, &secrets))
 		base_log(BASE_ERROR, "call", "keys of calls could not be read");
 	for (i = 0; i < n; i++) {
-		struct secret *s;
-
 		if (call_store_read(e->p.store_mem, e->p.store_bytes, i, buf, &r))
 			continue;
 		if (r.serial > e->serial)
 			e->serial = r.serial;
-		s = secret_of(&secrets, r.serial);
 		if (!call_store_try(e->store, i)) {
 			give_up(e, i, &r);
 			continue;
 		}
-		secret_join(e, s, &r);
-		kept += restore(e, i, &r, s) == 0;
+		secret_join(e, secret_of(&secrets, r.serial, 0), &r);
+		kept += restore(e, i, &r, &secrets) == 0;
 		call_store_tried(e->store, i);
 	}
 	secrets_done(e, &secrets);

@@ -259,7 +259,7 @@ static bool again_2xx(struct sipua *ua, const struct sipua_cli *c, const sip_t *
 	if (!d)
 		return false;
 	base_count(COUNTER_SIP_2XX_AGAIN);
-	if (!c || c->acked)
+	if ((!c || c->acked) && !d->ack_waits)
 		sipua_dialog_ack(d, sip->sip_cseq->cs_seq, NULL);
 	return true;
 }

@@ -181,24 +181,32 @@ static struct sipua_dialog *dialog_of(struct sipua *ua, const sip_t *sip, const 
 	return NULL;
 }
 
+/* of a 2xx that a former process sent, of a transaction that is gone, or of a stateless reply */
+static void stray_ack(struct sipua *ua, msg_t *msg, const sip_t *sip, const struct sipua_path *path)
+{
+	if (sipua_held_ack(dialog_of(ua, sip, path), sip))
+		sipua_trace_take();
+	else
+		base_count(COUNTER_SIP_ACK_STRAY);
+	msg_destroy(msg);
+}
+
 static void request(struct sipua *ua, msg_t *msg, sip_t *sip)
 {
 	struct sipua_in in = { .ua = ua, .msg = msg, .sip = sip };
 	sip_method_t method = sip->sip_request->rq_method;
 	struct sipua_dialog *d;
 
-	if (method == sip_method_ack) {
-		/* of a transaction that is gone, or of a stateless reply */
-		base_count(COUNTER_SIP_ACK_STRAY);
-		msg_destroy(msg);
-		return;
-	}
 	in.tport = sipua_delivering(ua, msg);
 	if (!in.tport || ua->closing) {
 		msg_destroy(msg);
 		return;
 	}
 	sipua_path_of(ua, msg, in.tport, &in.path);
+	if (method == sip_method_ack) {
+		stray_ack(ua, msg, sip, &in.path);
+		return;
+	}
 	if (comes_again(ua, sip, &in.path)) {
 		sipua_trace_take();
 		msg_destroy(msg);

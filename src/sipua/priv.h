@@ -139,6 +139,7 @@ struct sipua_dialog {
 	struct slice t_local, t_remote, t_target, t_route;
 	char *ack_body;            /* answer that our ACK carried: it goes into a repeated ACK too */
 	size_t ack_len;
+	bool ack_waits;            /* a 2xx that comes again gets none yet: the answer for it is not known */
 	struct sipua_login *login; /* credentials, or NULL */
 	struct sipua_policy *policy;
 	struct sipua_notes *notes; /* variables and tags of the call */
@@ -273,9 +274,15 @@ bool sipua_answered_again(struct sipua *ua, const sip_t *sip);
 /** Keep the datagram that answered this request. */
 void sipua_answered_keep(struct sipua *ua, const sip_t *sip, const struct sipua_sent *sent);
 
+/* held.c: a 2xx of ours to an INVITE is queued as this datagram; NULL: it is repeated no more */
+void sipua_held_tell(struct sipua_srv *s, const struct sipua_sent *sent);
+/** An ACK that no transaction wants is its dialog's (or NULL's). False: not even that. */
+bool sipua_held_ack(struct sipua_dialog *d, const sip_t *sip);
+
 /* trace.c */
-/** A kept answer was sent once more. */
+/** A kept answer was sent once more; one that a former process made. */
 void sipua_trace_answered(const struct sipua_sent *d, const sip_t *request);
+void sipua_trace_resent(const struct sipua_sent *d, struct slice call_id);
 
 /* stray.c */
 /** Send an ACK for the 2xx of the INVITE with that CSeq, outside of nta's transactions. m NULL: one without body, or with that of the first ACK. */

@@ -42,6 +42,8 @@ static void got_ack(struct sipua_srv *s, const sip_t *sip)
 	if (s->status < 200 || s->status > 299 || s->acked)
 		return; /* ACK of a failure is the transaction's own affair */
 	s->acked = true;
+	if (s->path.transport == SIPUA_UDP)
+		sipua_held_tell(s, NULL);
 	sip = police_ack(s, sip);
 	if (s->ops && s->ops->ack)
 		s->ops->ack(s->arg, s, sipua_wire(sip));
@@ -181,6 +183,19 @@ static int send_brief(struct sipua_srv *s, msg_t *msg, int status)
 	return r < 0 ? ERR_GONE : 0;
 }
 
+/* a 2xx to an INVITE over UDP: its datagram may have to outlive this process */
+static int send_held(struct sipua_srv *s, msg_t *msg)
+{
+	struct sipua_sent sent = { .fd = -1 };
+	int r;
+
+	sipua_now.sent = &sent;
+	r = nta_incoming_mreply(s->irq, msg);
+	sipua_now.sent = NULL;
+	sipua_held_tell(s, &sent);
+	return r;
+}
+
 int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
 {
 	msg_t *msg = m->msg;
@@ -206,7 +221,10 @@ int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
 		return ERR_PROTO;
 	}
 	s->status = status;
-	r = nta_incoming_mreply(s->irq, msg);
+	if (status >= 200 && status < 300 && s->sip->sip_request->rq_method == sip_method_invite && s->path.transport == SIPUA_UDP)
+		r = send_held(s, msg);
+	else
+		r = nta_incoming_mreply(s->irq, msg);
 	return r < 0 ? ERR_GONE : 0;
 }
 

@@ -359,3 +359,12 @@ void sipua_trace_answered(const struct sipua_sent *d, const sip_t *request)
 	sipua_trace_take();
 	sent_by_datagram(f->ua, f->listener, d, request->sip_call_id->i_id, true, 0);
 }
+
+void sipua_trace_resent(const struct sipua_sent *d, struct slice call_id)
+{
+	const struct sipua_fd *f = d->len ? sipua_fd_get(d->fd) : NULL;
+	char id[512];
+
+	if (ring && f && f->ua && slice_copy(id, sizeof id, call_id))
+		sent_by_datagram(f->ua, f->listener, d, id, true, 0);
+}

@@ -35,8 +35,8 @@ struct rig {
 	struct loop_shm streams;
 	struct media_map_entry map[2 * PORTS];
 	struct sipua_listener listener[2];
-	void *store;
-	size_t store_bytes, live_bytes;
+	void *store, *secrets;
+	size_t store_bytes, secrets_bytes, live_bytes;
 	int chan[2];
 	struct party party[PARTIES];
 };
@@ -105,12 +105,15 @@ static int memory_new(struct rig *r)
 		close(fd);
 	}
 	r->store_bytes = call_store_bytes(MAX_CALLS);
+	r->secrets_bytes = call_store_bytes(2 * MAX_CALLS);
 	r->live_bytes = peer_live_bytes(2);
 	r->store = aligned_alloc(4096, (r->store_bytes + 4095) & ~4095ul);
+	r->secrets = aligned_alloc(4096, (r->secrets_bytes + 4095) & ~4095ul);
 	r->live = aligned_alloc(64, (r->live_bytes + 63) & ~63ul);
-	if (!r->store || !r->live)
+	if (!r->store || !r->secrets || !r->live)
 		return -ENOMEM;
 	memset(r->store, 0, r->store_bytes);
+	memset(r->secrets, 0, r->secrets_bytes);
 	memset(r->live, 0, r->live_bytes);
 	return err;
 }
@@ -128,7 +131,7 @@ static int engine_start(struct rig *r)
 	if (err)
 		return err;
 	err = call_engine_new(&(struct call_engine_params){ .loop = r->loop, .media = r->media, .streams = &r->streams, .peers = r->peers, .live = r->live, .live_bytes = r->live_bytes,
-		.store_mem = r->store, .store_bytes = r->store_bytes, .max_calls = MAX_CALLS }, &r->calls);
+		.store_mem = r->store, .store_bytes = r->store_bytes, .secrets_mem = r->secrets, .secrets_bytes = r->secrets_bytes, .max_calls = MAX_CALLS }, &r->calls);
 	if (!err)
 		err = sipua_new(r->loop, r->listener, 2, "Scene", &caps, call_engine_handlers(), r->calls, &bad, &r->ua);
 	if (err)
@@ -178,6 +181,7 @@ void rig_free(struct rig *r)
 	base_unref(r->peers);
 	loop_shm_unmap(&r->streams);
 	free(r->store);
+	free(r->secrets);
 	free(r->live);
 	for (int i = 0; i < 2; i++)
 		close(r->listener[i].fd);
@@ -189,14 +193,16 @@ void rig_free(struct rig *r)
 /* What a dead process leaves: its memory as it stood, copied before an orderly end could change it. */
 bool rig_restart(struct rig *r)
 {
-	void *left = malloc(r->store_bytes);
+	char *left = malloc(r->store_bytes + r->secrets_bytes);
 	bool ok;
 
 	if (!left)
 		return false;
 	memcpy(left, r->store, r->store_bytes);
+	memcpy(left + r->store_bytes, r->secrets, r->secrets_bytes);
 	engine_stop(r);
 	memcpy(r->store, left, r->store_bytes);
+	memcpy(r->secrets, left + r->store_bytes, r->secrets_bytes);
 	free(left);
 	for (int i = 0; i < PARTIES; i++)
 		while (party_read(&r->party[i]))

@@ -578,7 +578,7 @@ static void answer_at_once(void *arg, struct sipua_dialog *d, struct sipua_srv *
 /* answers are kept for requests that come again, and each repeats the Via of its request: a peer inside a dialog must not fill our memory with them */
 static void kept_answers_are_bounded(void **state)
 {
-	static const struct sipua_dialog_ops ops = { answer_at_once };
+	static const struct sipua_dialog_ops ops = { .request = answer_at_once };
 	enum { LONG = 50000, TIMES = 2200 };
 	struct rig *r = rig_udp();
 	struct peer *p = peer_udp(r, 0);

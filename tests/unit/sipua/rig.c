@@ -81,7 +81,7 @@ static void on_dialog_request(void *arg, struct sipua_dialog *d, struct sipua_sr
 	sipua_srv_bind(srv, &rig_srv_ops, r);
 }
 
-const struct sipua_dialog_ops rig_dialog_ops = { on_dialog_request };
+const struct sipua_dialog_ops rig_dialog_ops = { .request = on_dialog_request };
 
 static void on_response(void *arg, struct sipua_cli *c, int status, const struct wire_sip *sip)
 {
