@@ -22,6 +22,7 @@ struct rule_error {
 	char message[224];
 	char hint[128];                /* what to write instead; empty if nothing is known */
 	char text[240];                /* the line, cut; tabs are spaces */
+	unsigned skipped;              /* bytes of the line before text */
 };
 /** @return empty list, base_unref frees it; NULL without memory */
 struct rule_errors *rule_errors_new(void);

@@ -188,6 +188,11 @@ static void info_send(struct call_digits *d)
 
 	if (!d->n || d->info || leg->call->state == CALL_ENDING || !leg->dialog || !sipua_dialog_has_peer(leg->dialog))
 		return;
+	if (sipua_dialog_stripped(leg->dialog) & 1u << WIRE_INFO) { /* policies took it from Allow: it is not sent there */
+		base_count_n(COUNTER_DIGITS_CUT, d->n);
+		d->n = 0;
+		return;
+	}
 	if (sipua_msg_request(leg->dialog, SLICE("INFO"), NULL, 70, &msg)) {
 		base_count(COUNTER_DIGITS_CUT);
 		return;

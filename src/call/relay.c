@@ -46,6 +46,9 @@ static bool may_cross(const struct call_leg *leg, const struct call_leg *to, con
 	enum wire_method m = wire_sip_method(sip);
 	size_t i;
 
+	/* a method that policies took from Allow on a leg is not sent there */
+	if (m != WIRE_UNKNOWN && to->dialog && sipua_dialog_stripped(to->dialog) & 1u << m)
+		return false;
 	if (m == WIRE_UNKNOWN)
 		return call_leg_allows(leg, wire_sip_method_name(sip)) && call_leg_allows(to, wire_sip_method_name(sip));
 	for (i = 0; i < ARRAY_LEN(methods); i++)

@@ -4,7 +4,7 @@
 
 #include "rule/rule.h"
 
-#define VALUE_MOST 8192        /* of one value that a rule writes */
+#define VALUE_MOST 65536       /* of one value that a rule writes: a message is no longer */
 
 /** Nothing that goes into a header may end its line. */
 static bool is_clean(struct slice s)

@@ -379,6 +379,15 @@ static bool certain_method(const struct rule_cond *c, const char *method)
 	return c->kind == RULE_C_CMP && !c->in && c->op == RULE_T_EQ && c->path->field->kind == RULE_K_METHOD && slice_eq_nocase(c->value->text, slice_str(method));
 }
 
+/** Is it certain that it holds for requests within a dialog alone? */
+static bool certain_mid(const struct rule_cond *c)
+{
+	for (const struct rule_cond *x = c && c->kind == RULE_C_AND ? c->first : NULL; x; x = x->next)
+		if (certain_mid(x))
+			return true;
+	return c && c->kind == RULE_C_CMP && !c->in && c->op == RULE_T_EQ && c->path->field->kind == RULE_K_AT && !strcmp(c->path->field->header, "dialog") && slice_eq_nocase(c->value->text, SLICE("mid"));
+}
+
 static bool certain_final(const struct rule_cond *c)
 {
 	if (!c)
@@ -412,6 +421,8 @@ static void check_verdict(struct rule_parser *p, const struct rule_rule *r, cons
 		rule_fail(p, a->pos, "policy NAME on receive request", "%s has no place in a policy on send", name);
 	else if (p->policy->kinds == RULE_RESPONSES)
 		rule_fail(p, a->pos, "policy NAME on receive request", "%s is for requests", name);
+	if (a->row->verb != RULE_A_REJECT && certain_mid(r->cond))
+		rule_fail(p, a->pos, "when dialog == initial", "%s is for requests that begin a dialog or stand outside of one", name);
 	for (size_t i = 0; i < ARRAY_LEN(unanswered); i++)
 		if (certain_method(r->cond, unanswered[i]))
 			rule_fail(p, a->pos, NULL, "%s cannot be applied to %s", name, unanswered[i]);

@@ -55,19 +55,48 @@ static bool errors_grow(struct rule_errors *e)
 	return true;
 }
 
-/** The line of a source, tabs as single spaces so that the caret stands right. */
-static void line_get(const struct rule_source *src, unsigned line, char *buf, size_t size)
+static size_t least(size_t a, size_t b)
 {
-	const char *p = src->text.p, *end = p + src->text.n, *nl;
-	size_t n = 0;
+	return a < b ? a : b;
+}
 
-	for (unsigned i = 1; i < line && p < end; i++) {
+/** Within a character of UTF-8. */
+static bool is_inner(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+static struct slice line_find(const struct rule_source *src, unsigned line)
+{
+	const char *p = src->text.p + rule_lex_bom(src->text), *end = src->text.p + src->text.n, *nl = p;
+
+	for (unsigned i = 0; i < line && nl; i++) {
+		p = i ? nl + 1 : p;
 		nl = memchr(p, '\n', (size_t)(end - p));
-		p = nl ? nl + 1 : end;
 	}
-	for (; p < end && *p != '\n' && *p != '\r' && n + 1 < size; p++)
-		buf[n++] = (unsigned char)*p < ' ' ? ' ' : *p;
+	return (struct slice){ p, (size_t)((nl ? nl : end) - p) };
+}
+
+/** The line of a source around col, tabs as single spaces so that the caret stands right. @return bytes left out before it */
+static unsigned line_get(const struct rule_source *src, unsigned line, unsigned col, char *buf, size_t size)
+{
+	struct slice s = line_find(src, line);
+	size_t skip = 0, n;
+
+	/* of a long line the part that has the error; no half of a character */
+	if (col > size * 3 / 4)
+		skip = least(col - size * 3 / 4, s.n);
+	while (skip && skip < s.n && is_inner(s.p[skip]))
+		skip++;
+	n = least(s.n - skip, size - 1);
+	while (skip + n < s.n && n && is_inner(s.p[skip + n]))
+		n--;
+	while (n && s.p[skip + n - 1] == '\r')
+		n--;
+	for (size_t i = 0; i < n; i++)
+		buf[i] = (unsigned char)s.p[skip + i] < ' ' ? ' ' : s.p[skip + i];
 	buf[n] = 0;
+	return (unsigned)skip;
 }
 
 void rule_error_add(struct rule_errors *e, struct rule_pos at, const char *hint, const char *fmt, ...)
@@ -78,8 +107,12 @@ void rule_error_add(struct rule_errors *e, struct rule_pos at, const char *hint,
 	/* what an error brings about at the same place is no news */
 	if (e->n && e->v[e->n - 1].line == at.line && e->v[e->n - 1].col == at.col && !strcmp(e->v[e->n - 1].file, at.src->name))
 		return;
-	if (e->n >= MOST || !errors_grow(e))
+	if (e->n > MOST || !errors_grow(e))
 		return;
+	if (e->n == MOST) {
+		hint = NULL;
+		fmt = "and more errors than are told here";
+	}
 	x = &e->v[e->n];
 	memset(x, 0, sizeof *x);
 	e->file[e->n] = strdup(at.src->name);
@@ -93,30 +126,28 @@ void rule_error_add(struct rule_errors *e, struct rule_pos at, const char *hint,
 	vsnprintf(x->message, sizeof x->message, fmt, ap);
 	va_end(ap);
 	slice_copy(x->hint, sizeof x->hint, slice_str(hint));
-	line_get(at.src, at.line, x->text, sizeof x->text);
+	x->skipped = line_get(at.src, at.line, at.col, x->text, sizeof x->text);
 	e->n++;
 }
 
 void rule_error_print(const struct rule_error *e, struct text *out)
 {
-	unsigned room = (unsigned)strlen(e->text) + 1, len = e->len;
+	unsigned room = (unsigned)strlen(e->text) + 1, len = e->len, col = e->col - e->skipped, before = 0;
 
 	text_add(out, "%s:%u:%u: %s\n", e->file, e->line, e->col, e->message);
-	if (e->col <= room) {
-		if (e->col + len > room + 1)
-			len = room + 1 - e->col;
-		text_add(out, "    %s\n    %*s^", e->text, (int)e->col - 1, "");
+	if (col <= room) {
+		if (col + len > room + 1)
+			len = room + 1 - col;
+		for (unsigned i = 0; i + 1 < col; i++) /* characters, not bytes */
+			before += !is_inner(e->text[i]);
+		text_add(out, "    %s%s\n    %*s^", e->skipped ? "..." : "", e->text, (int)before + (e->skipped ? 3 : 0), "");
 		for (unsigned i = 1; i < len; i++)
-			text_add(out, "~");
+			if (!is_inner(e->text[col - 1 + i]))
+				text_add(out, "~");
 		text_add(out, "\n");
 	}
 	if (e->hint[0])
 		text_add(out, "    %s\n", e->hint);
-}
-
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
 }
 
 /** Inserted, deleted, changed and swapped letters between two words. */

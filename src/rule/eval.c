@@ -301,7 +301,7 @@ static bool compare_one(struct rule_eval *e, const struct rule_cond *c, const st
 	if (c->in)
 		return c->value->kind == RULE_V_LIST ? in_list(e, c, g) : rule_table_lookup(e, c->value->table, g, is_nocase(c->path)) != NULL;
 	if (c->op == RULE_T_MATCH)
-		return rule_match(c->re, g->s, e);
+		return rule_match(c->re, g->s, e, c->captures > 0);
 	if (g->is_num)
 		return compare_number(e, c, g->num);
 	if (c->value->pieces || c->value->kind == RULE_V_MAP)

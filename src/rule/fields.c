@@ -93,7 +93,7 @@ const struct rule_action_row rule_actions[] = {
 	{ "remove", RULE_A_REMOVE, RULE_O_PATH, RULE_REMOVE, false, "remove PATH", "Remove all that match." },
 	{ "keep", RULE_A_KEEP, RULE_O_PATH_LIST, RULE_KEEP, false, "keep PATH { VALUE, ... }", "Keep only these members, in this order." },
 	{ "accept", RULE_A_ACCEPT, RULE_O_NONE, 0, true, "accept", "End this policy; the next one goes on." },
-	{ "drop", RULE_A_DROP, RULE_O_NONE, 0, true, "drop", "End the message without an answer; never BYE or a final response." },
+	{ "drop", RULE_A_DROP, RULE_O_NONE, 0, true, "drop", "End the message without an answer, at send it does not leave; never BYE or a final response." },
 	{ "reject", RULE_A_REJECT, RULE_O_STATUS, 0, true, "reject STATUS [STRING]", "Answer with 400-699; at receive, requests except ACK, BYE and CANCEL." },
 	{ "redirect", RULE_A_REDIRECT, RULE_O_VALUE, 0, true, "redirect VALUE", "Answer 302 with this Contact; at receive, requests that begin a dialog or stand outside of one." },
 	{ "route", RULE_A_ROUTE, RULE_O_NAME, 0, true, "route NAME", "Send to this trunk or group past the route table; as redirect." },

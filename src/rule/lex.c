@@ -4,9 +4,16 @@
  */
 #include "rule/rule.h"
 
+size_t rule_lex_bom(struct slice text)
+{
+	return text.n >= 3 && !memcmp(text.p, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
 void rule_lex_start(struct rule_lex *l, struct rule_arena *mem, struct rule_errors *errs, const struct rule_source *src)
 {
-	*l = (struct rule_lex){ mem, errs, src, src->text.p, src->text.p + src->text.n, src->text.p, 1, 0, true };
+	size_t bom = rule_lex_bom(src->text);
+
+	*l = (struct rule_lex){ mem, errs, src, src->text.p + bom, src->text.p + src->text.n, src->text.p + bom, 1, 0, true };
 }
 
 static bool is_digit(char c)
@@ -45,6 +52,29 @@ static bool is_escape(const char *p, const char *end)
 	return *p == '\\' && p + 1 < end && (p[1] == '"' || p[1] == '\\');
 }
 
+/** Length of `${header["X-A"]}` at p: the quotes of a name in brackets need no escape there. 0: it is none. */
+static size_t path_len(const char *p, const char *end)
+{
+	const char *q = p;
+
+	if (end - p < 4 || memcmp(p, "${", 2))
+		return 0;
+	for (q += 2; q < end && (is_word(*q) || *q == '.'); q++)
+		;
+	if (end - q < 2 || memcmp(q, "[\"", 2))
+		return 0;
+	for (q += 2; q < end && !strchr("\"\\\n", *q); q++)
+		;
+	return end - q >= 3 && !memcmp(q, "\"]}", 3) ? (size_t)(q + 3 - p) : 0;
+}
+
+static size_t step(const char *p, const char *end)
+{
+	size_t n = is_escape(p, end) ? 2 : path_len(p, end);
+
+	return n ? n : 1;
+}
+
 /** A string: `\"` and `\\` are escapes, any other backslash stands for itself. */
 static void lex_string(struct rule_lex *l, struct rule_token *t)
 {
@@ -53,7 +83,7 @@ static void lex_string(struct rule_lex *l, struct rule_token *t)
 	size_t n = 0;
 
 	while (q < end && *q != '"' && *q != '\n')
-		q += is_escape(q, end) ? 2 : 1;
+		q += step(q, end);
 	t->kind = RULE_T_STRING;
 	t->pos.len = (unsigned)(q - l->p) + 1;
 	if (q >= end || *q != '"') {

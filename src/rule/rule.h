@@ -48,6 +48,8 @@ struct rule_lex {
 	unsigned line, col0;           /* col0: added to columns, of text within a line */
 	bool joined;                   /* the line goes on */
 };
+/** Bytes of the mark that some editors put before every text. */
+size_t rule_lex_bom(struct slice text);
 void rule_lex_start(struct rule_lex *l, struct rule_arena *mem, struct rule_errors *errs, const struct rule_source *src);
 void rule_lex_next(struct rule_lex *l, struct rule_token *ret);
 
@@ -239,7 +241,6 @@ void rule_print_rule(struct rule_out *o, const struct rule_rule *r);
 void rule_print_string(struct rule_out *o, struct slice s);
 
 /* ---- evaluation ---- */
-#define RULE_SCRATCH 4096
 struct rule_eval {
 	const struct rule_at *at;
 	const struct rule_msg_ops *ops;
@@ -248,11 +249,8 @@ struct rule_eval {
 	const struct rule_policy *policy;
 	bool request, shadow;
 	bool captured;                     /* capture[] is of the rule at hand */
-	char cap[1024];                    /* captures of the last match */
 	struct slice capture[10];
 	struct wire_sdp *sdp; const char *sdp_of; size_t sdp_n; int sdp_err; /* parsed body, of which text */
-	char num[24];
-	char scratch[RULE_SCRATCH]; size_t used; /* names, unescaped texts; from the front for the time of one action or test */
 };
 /** One value of a field: text, or a number where is_num. */
 struct rule_got { bool there, is_num; struct slice s; int64_t num; };
@@ -263,7 +261,8 @@ bool rule_has(struct rule_eval *e, const struct rule_path *p);
 /** Find a value in a set or map; NULL. nocase: of tokens. */
 const struct rule_value *rule_table_lookup(struct rule_eval *e, const struct rule_table *t, const struct rule_got *g, bool nocase);
 bool rule_glob(struct slice pattern, struct slice s, bool nocase);
-int rule_match(struct pcre2_real_code_8 *re, struct slice s, struct rule_eval *e);
+/* captures: keep what its parentheses matched */
+int rule_match(struct pcre2_real_code_8 *re, struct slice s, struct rule_eval *e, bool captures);
 /** Text of a value with its pieces filled in; false: a map has no such key, or it does not fit. Result in out or borrowed. */
 bool rule_expand(struct rule_eval *e, const struct rule_value *v, struct rule_out *tmp, struct slice *ret);
 /* act.c: 1 changed, 0 nothing to change, negative: cannot be applied */

@@ -285,19 +285,35 @@ static bool peer_fits(struct rule_eval *e, const struct rule_policy *x)
 	return slice_eq(x->peer, trunk.s) || slice_eq(x->peer, realm.s);
 }
 
-static void verdict_text(struct rule_eval *e, const struct rule_action *a)
+/** `sip:new@host`, or an address with a name or parameters of the header around it. `sip:@host` is what a missing field leaves. */
+static bool is_contact(struct slice s)
 {
+	struct wire_addr w;
+	struct wire_uri u;
+
+	if (s.n && memchr(s.p, '<', s.n))
+		return !wire_addr_parse(s, &w);
+	return !wire_uri_parse(s, &u) && !memchr(s.p, '>', s.n) && (u.user.n || u.host.p == s.p + u.scheme.n + 1);
+}
+
+/** What the verdict says; false: it is no address, or longer than there is room. */
+static bool verdict_text(struct rule_eval *e, const struct rule_action *a)
+{
+	struct text t = text_on(e->res->text, sizeof e->res->text);
 	struct rule_out tmp = { 0 };
 	struct slice s = a->name;
+	bool ok;
 
 	if (a->value && !rule_expand(e, a->value, &tmp, &s))
 		s = (struct slice){ "", 0 };
-	slice_copy(e->res->text, sizeof e->res->text, s);
+	ok = a->row->verb != RULE_A_REDIRECT || is_contact(s);
+	text_slice(&t, s);
 	/* what came out of a message goes into a start line or header: no line ends */
 	for (char *p = e->res->text; *p; p++)
-		if ((unsigned char)*p < ' ')
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = ' ';
 	rule_out_free(&tmp);
+	return ok && (!t.cut || a->row->verb == RULE_A_REJECT);
 }
 
 /** May a verdict be applied to this message? */
@@ -306,6 +322,9 @@ static bool verdict_fits(struct rule_eval *e, enum rule_verb verb)
 	int status = e->ops->status(e->m);
 	struct slice method = e->ops->method(e->m);
 
+	/* a reliable response that we made waits for its PRACK (RFC 3262 section 3) */
+	if (verb == RULE_A_DROP && e->at->hook == RULE_SEND && status && e->ops->header(e->m, SLICE("RSeq"), 0).p)
+		return false;
 	if (verb == RULE_A_DROP)
 		return status < 200 && !(e->request && slice_eq_nocase(method, SLICE("BYE")));
 	if (!e->request || e->at->hook != RULE_RECEIVE || slice_eq_nocase(method, SLICE("ACK")))
@@ -334,11 +353,11 @@ static bool run_actions(struct rule_eval *e, const struct rule_rule *r)
 		if (a->row->verb == RULE_A_ACCEPT)
 			return true;
 		if (a->row->verdict) {
-			if (!verdict_fits(e, a->row->verb)) {
+			if (!verdict_fits(e, a->row->verb) || !verdict_text(e, a)) {
+				e->res->text[0] = 0;
 				skipped(e, a);
 				return false;
 			}
-			verdict_text(e, a);
 			e->res->verdict = verdicts[a->row->verb];
 			e->res->status = a->status;
 			return true;
@@ -387,7 +406,6 @@ static void lane_eval(const struct lane *l, const struct rule_set *only, const s
 	e.res = ret;
 	e.request = !ops->status(m);
 	e.shadow = only != NULL;
-	e.used = 0;
 	e.sdp = NULL;
 	e.sdp_of = NULL;
 	for (size_t i = 0; i < l->n && !ret->verdict; i++)

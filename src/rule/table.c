@@ -69,27 +69,28 @@ void rule_regex_free(struct rule_set *s)
 	s->regexes = NULL;
 }
 
-/** Captures into e where it is given: copied, the text may be gone when they are used. */
+/** Captures of a match: of a copy, the text may be gone when they are used. Those of a longer text than a message can have are empty. */
 static void captures_take(struct rule_eval *e, struct slice s, pcre2_match_data *md, int rc)
 {
+	static char copy[65536];
 	const PCRE2_SIZE *o = pcre2_get_ovector_pointer(md);
-	size_t used = 0, n;
 
 	e->captured = true;
+	if (s.n > sizeof copy) {
+		e->res->limits++;
+		base_count(COUNTER_REGEX_LIMIT);
+		rc = 0;
+	} else if (s.n) {
+		memcpy(copy, s.p, s.n);
+	}
 	for (int i = 0; i < (int)ARRAY_LEN(e->capture); i++) {
-		e->capture[i] = (struct slice){ e->cap, 0 };
-		if (i >= rc || o[2 * i] == PCRE2_UNSET || o[2 * i + 1] < o[2 * i])
-			continue;
-		n = o[2 * i + 1] - o[2 * i];
-		if (!i || n > sizeof e->cap - used)
-			continue;
-		memcpy(e->cap + used, s.p + o[2 * i], n);
-		e->capture[i] = (struct slice){ e->cap + used, n };
-		used += n;
+		bool set = i && i < rc && o[2 * i] != PCRE2_UNSET && o[2 * i + 1] >= o[2 * i];
+
+		e->capture[i] = set ? (struct slice){ copy + o[2 * i], o[2 * i + 1] - o[2 * i] } : (struct slice){ copy, 0 };
 	}
 }
 
-int rule_match(struct pcre2_real_code_8 *re, struct slice s, struct rule_eval *e)
+int rule_match(struct pcre2_real_code_8 *re, struct slice s, struct rule_eval *e, bool captures)
 {
 	static pcre2_match_data *md;
 	int rc;
@@ -108,7 +109,8 @@ int rule_match(struct pcre2_real_code_8 *re, struct slice s, struct rule_eval *e
 	}
 	if (rc < 0)
 		return 0;
-	captures_take(e, s, md, rc ? rc : 10);
+	if (captures)
+		captures_take(e, s, md, rc ? rc : 10);
 	return 1;
 }
 
@@ -172,7 +174,7 @@ static void compile_element(struct rule_parser *p, struct rule_table *t, struct 
 		return;
 	}
 	if (v->kind == RULE_V_NUMBER && t->elem != RULE_E_PEER) {
-		rule_fail(p, v->pos, "texts stand in quotes", "a %s is expected here, not a number", rule_set_types[t->elem]);
+		rule_fail(p, v->pos, "texts stand in quotes", "a value of type %s is expected here, not a number", rule_set_types[t->elem]);
 		return;
 	}
 	switch (t->elem) {
@@ -315,7 +317,7 @@ const struct rule_value *rule_table_lookup(struct rule_eval *e, const struct rul
 		return NULL;
 	case RULE_E_REGEX:
 		for (const struct rule_value *v = t->items; v; v = v->next)
-			if (rule_match(v->re, g->s, e))
+			if (rule_match(v->re, g->s, e, false))
 				return v;
 		return NULL;
 	}

@@ -373,12 +373,56 @@ bool sipua_cli_resend(struct sipua_cli *c, msg_t *msg, sip_t *sip)
 	return c->orq != NULL;
 }
 
-/* policies, and a copy for a second try */
-static void prepare(struct sipua_cli *c, struct sipua_msg *m)
+/* policies, and a copy for a second try; false: they dropped it */
+static bool prepare(struct sipua_cli *c, struct sipua_msg *m)
 {
-	sipua_police_request(c->dialog, m);
+	if (!sipua_police_request(c->dialog, m))
+		return false;
 	if (c->dialog->login || c->dialog->udp_max)
 		c->again = msg_dup(m->msg);
+	return true;
+}
+
+/* ---- what policies dropped on its way out: its user gets a 403 of ours, and no target is thought to be dead ---- */
+
+static msg_t *refusal(struct sipua_cli *c, const sip_t *request)
+{
+	msg_t *msg = nta_msg_create(c->ua->nta, 0);
+	sip_t *sip = msg ? sip_object(msg) : NULL;
+	const sip_request_t *rq = request->sip_request;
+
+	if (sip && sip_add_dup(msg, sip, (sip_header_t *)request->sip_from) >= 0 && sip_add_dup(msg, sip, (sip_header_t *)request->sip_to) >= 0 &&
+	    sip_add_dup(msg, sip, (sip_header_t *)request->sip_call_id) >= 0 &&
+	    msg_header_insert(msg, (msg_pub_t *)sip, (msg_header_t *)sip_cseq_create(msg_home(msg), c->dialog->cseq_local, rq->rq_method, rq->rq_method_name)) >= 0 &&
+	    msg_header_insert(msg, (msg_pub_t *)sip, (msg_header_t *)sip_status_create(msg_home(msg), SIP_403_FORBIDDEN, NULL)) >= 0)
+		return msg;
+	if (msg)
+		msg_destroy(msg);
+	return NULL;
+}
+
+static void dropped(void *arg)
+{
+	struct sipua_cli *c = arg;
+
+	c->status = 403;
+	if (c->zombie)
+		destroy(c);
+	else if (c->ops)
+		c->ops->response(c->arg, c, 403, sipua_wire(sip_object(c->copy)));
+}
+
+static int drop(struct sipua_cli *c, struct sipua_msg *m, struct sipua_cli **ret)
+{
+	c->copy = refusal(c, m->sip);
+	sipua_msg_free(m);
+	if (!c->copy) {
+		destroy(c);
+		return -ENOMEM;
+	}
+	loop_timer_start(c->ua->loop, &c->give_up, 0, dropped, c);
+	*ret = c;
+	return 0;
 }
 
 /* what is no challenge's and fits is not kept for a second try */
@@ -403,8 +447,8 @@ int sipua_cli_send(struct sipua_dialog *d, struct sipua_msg *m, const struct sip
 		err = sipua_way_of(d, dest, &way);
 	if (!err && !(c = make(d, m, ops, arg)))
 		err = -ENOMEM;
-	if (!err)
-		prepare(c, m);
+	if (!err && !prepare(c, m))
+		return drop(c, m, ret);
 	if (!err)
 		err = sipua_msg_finish(m, d->cseq_local + 1);
 	if (err && c)

@@ -227,6 +227,10 @@ void sipua_dialog_identity(struct sipua_dialog *d, const sip_t *sip)
 
 	if (!from || !to || !from->a_tag || !d->local->a_tag || strcmp(from->a_tag, d->local->a_tag) != 0)
 		return;
+	if (!d->local_made) {
+		d->local_made = d->local;
+		d->remote_made = d->remote;
+	}
 	d->local = from;
 	d->remote = to;
 	forget_text(d);

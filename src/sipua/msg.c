@@ -119,13 +119,17 @@ static bool is_initial(const struct sipua_dialog *d, sip_method_t code)
 	return code == sip_method_invite && !d->confirmed && !d->uas;
 }
 
-static int put_to(struct sipua_msg *m, const struct sipua_dialog *d)
+/* a request that forms the dialog once more meets its policies once more: it is made of what they met first */
+static int put_parties(struct sipua_msg *m, const struct sipua_dialog *d)
 {
-	sip_to_t *to = sip_to_dup(msg_home(m->msg), d->remote);
+	bool initial = is_initial(d, m->sip->sip_request->rq_method), made = initial && d->local_made;
+	sip_to_t *to = sip_to_dup(msg_home(m->msg), made ? d->remote_made : d->remote);
+	int err;
 
-	if (to && to->a_tag && is_initial(d, m->sip->sip_request->rq_method))
+	if (to && to->a_tag && initial)
 		msg_header_remove_param(to->a_common, "tag");
-	return put(m, to);
+	err = put_dup(m, made ? d->local_made : d->local);
+	return err ? err : put(m, to);
 }
 
 static int put_request(struct sipua_msg *m, struct sipua_dialog *d, struct slice method, const char *ruri)
@@ -170,9 +174,7 @@ int sipua_msg_request(struct sipua_dialog *d, struct slice method, const char *r
 	if (!err)
 		err = put_dup(m, mf);
 	if (!err)
-		err = put_dup(m, d->local);
-	if (!err)
-		err = put_to(m, d);
+		err = put_parties(m, d);
 	if (!err)
 		err = put_dup(m, d->call_id);
 	if (!err)

@@ -75,11 +75,11 @@ static struct slice m_ruri(void *m)
 	issize_t n;
 
 	if (!p->ruri_known) {
-		n = sip->sip_request ? url_e(p->ruri, sizeof(p->ruri), sip->sip_request->rq_url) : -1;
-		p->ruri_len = n < 0 || (size_t)n >= sizeof(p->ruri) ? SIZE_MAX : (size_t)n;
+		n = sip->sip_request ? url_e(p->ruri_short, sizeof(p->ruri_short), sip->sip_request->rq_url) : -1;
+		p->ruri = slice_str(n < 0 ? NULL : (size_t)n < sizeof(p->ruri_short) ? p->ruri_short : url_as_string(msg_home(p->msg), sip->sip_request->rq_url));
 		p->ruri_known = true;
 	}
-	return p->ruri_len == SIZE_MAX ? (struct slice){ NULL, 0 } : (struct slice){ p->ruri, p->ruri_len };
+	return p->ruri;
 }
 
 static struct slice m_header(void *m, struct slice name, unsigned index)

@@ -17,8 +17,8 @@ struct sipua_pass {
 	bool shared;               /* as it was received: the first edit makes a copy */
 	bool parse;                /* new headers are parsed: somebody reads the message */
 	bool ruri_known;
-	size_t ruri_len;
-	char ruri[2048];
+	struct slice ruri;         /* in ruri_short, where there is room */
+	char ruri_short[512];
 	struct wire_headers it;
 };
 
@@ -53,10 +53,10 @@ void sipua_rate_count(const union base_addr *source);
 uint64_t sipua_rate_get(const union base_addr *source, unsigned window_s);
 
 /* policy.c */
-/** Policies of the dialog on a request that is about to be sent. */
-void sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m);
-/** On a response of a transaction; its status may be another one then. */
-void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m);
+/** Policies of the dialog on a request that is about to be sent. @return false: they dropped it, it does not leave */
+bool sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m);
+/** On a response of a transaction; its status may be another one then. @return false: a provisional one that they dropped */
+bool sipua_police_response(struct sipua_srv *s, struct sipua_msg *m);
 /** On one without; it has a status line. @return the status */
 int sipua_police_reply(struct sipua_in *in, msg_t *msg, sip_t *sip);
 /** Is there anything for them to look at? Cheap; policy may be NULL. */

@@ -234,6 +234,8 @@ static bool is_stripped(const struct slice token, const void *arg)
 	return m != WIRE_UNKNOWN && *(const uint32_t *)arg & 1u << m;
 }
 
+static bool is_100rel(struct slice token, const void *arg) { return slice_eq_nocase(token, SLICE("100rel")); }
+
 static unsigned take_allow(struct sipua_dialog *d, struct sipua_pass *p, uint32_t before, bool had)
 {
 	uint32_t was = d->stripped, after;
@@ -249,6 +251,8 @@ static unsigned take_allow(struct sipua_dialog *d, struct sipua_pass *p, uint32_
 	d->stripped = before & ~after & ~always;
 	free(d->allow);
 	d->allow = d->stripped ? base_dup(sipua_pass_header(p, SLICE("Allow"), 0)) : NULL;
+	if (d->stripped & 1u << WIRE_PRACK) /* without PRACK there is nothing reliable (RFC 3262) */
+		take_out(p, SLICE("Supported"), is_100rel, NULL);
 	return d->stripped != was ? SIPUA_POLICED_ALLOW : 0;
 }
 
@@ -383,7 +387,10 @@ static void run_send(struct hook *h, bool repeat)
 	timer = lists(p, SLICE("Supported"), SLICE("timer"));
 	repeated = repeat && repeat_sdp(h);
 	run(h);
-	if (!d)
+	base_count_n(COUNTER_RULE_DROP, h->res.verdict == RULE_DROP);
+	if (d && h->res.verdict == RULE_DROP)
+		tell(d, 0, p->sip);
+	if (!d || h->res.verdict == RULE_DROP)
 		return;
 	what = take_allow(d, p, before, had) | take_timer(d, p, timer, &h->res);
 	if (!repeated)
@@ -391,20 +398,21 @@ static void run_send(struct hook *h, bool repeat)
 	tell(d, what, p->sip);
 }
 
-void sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m)
+bool sipua_police_request(struct sipua_dialog *d, struct sipua_msg *m)
 {
 	enum rule_dialog dialog = dialog_of(m->sip);
 	struct hook h = { .policy = d->policy, .d = d, .pass = { .msg = m->msg, .sip = m->sip, .notes = &d->notes },
 		.at = { .hook = RULE_SEND, .dialog = dialog, .out = !d->uas, .transport = slice_str(sipua_transport_name(d->dest.transport)) } };
 
 	if (!has(d->policy, RULE_SEND, true, dialog) && !d->stripped_in)
-		return;
+		return true;
 	run_send(&h, m->repeat);
-	if (h.res.identity && dialog != RULE_MID)
+	if ((h.res.identity || d->local_made) && dialog != RULE_MID)
 		sipua_dialog_identity(d, m->sip);
+	return h.res.verdict != RULE_DROP;
 }
 
-void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m)
+bool sipua_police_response(struct sipua_srv *s, struct sipua_msg *m)
 {
 	struct sipua_dialog *d = s->dialog && s->dialog->linked ? s->dialog : NULL;
 	struct sipua_policy *policy = s->dialog && s->dialog->policy ? s->dialog->policy : s->policy;
@@ -413,9 +421,10 @@ void sipua_police_response(struct sipua_srv *s, struct sipua_msg *m)
 		.at = { .hook = RULE_SEND, .dialog = dialog, .out = d && !d->uas, .transport = slice_str(sipua_transport_name(s->path.transport)) } };
 
 	if (m->status <= 100 || (!has(policy, RULE_SEND, false, dialog) && !(d && d->stripped_in)))
-		return;
+		return true;
 	run_send(&h, false);
 	m->status = m->sip->sip_status->st_status;
+	return h.res.verdict != RULE_DROP;
 }
 
 int sipua_police_reply(struct sipua_in *in, msg_t *msg, sip_t *sip)
@@ -479,12 +488,12 @@ void sipua_police_heard(struct sipua_dialog *d, const sip_t *was, const sip_t *n
 	tell(d, what, now ? now : was);
 }
 
-static void redirect(struct sipua_in *in, const char *uri)
+static void redirect(struct sipua_in *in, const char *to)
 {
 	char contact[520];
 	struct text t = text_on(contact, sizeof(contact));
 
-	text_add(&t, "<%s>", uri);
+	text_add(&t, strchr(to, '<') ? "%s" : "<%s>", to);
 	sipua_in_reply(in, 302, NULL, (const struct sipua_text[]){ { "Contact", text_get(&t) }, { NULL, { NULL, 0 } } });
 }
 

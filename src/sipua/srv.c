@@ -205,7 +205,10 @@ int sipua_srv_send(struct sipua_srv *s, struct sipua_msg *m)
 		sipua_msg_free(m);
 		return ERR_WRONGSTATE;
 	}
-	sipua_police_response(s, m);
+	if (!sipua_police_response(s, m)) {
+		sipua_msg_free(m);
+		return 0;
+	}
 	status = m->status;
 	m->msg = NULL;
 	sipua_msg_free(m);

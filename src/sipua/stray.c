@@ -43,8 +43,10 @@ int sipua_dialog_ack(struct sipua_dialog *d, uint32_t cseq, struct sipua_msg *m)
 	if (err)
 		return err;
 	err = sipua_way_of(d, NULL, &way);
-	if (!err)
-		sipua_police_request(d, m);
+	if (!err && !sipua_police_request(d, m)) {
+		sipua_msg_free(m);
+		return 0;
+	}
 	if (!err)
 		err = sipua_auth_ack(d, m);
 	if (!err)

@@ -267,6 +267,28 @@ static bool knows(void *arg, struct slice name)
 	return slice_eq(name, SLICE("pbx"));
 }
 
+/** What editors put before a text is none of it; a file of another kind has no end of errors, of which some are told. */
+static void test_odd_files(void **state)
+{
+	struct rule_load how = { .file = "t" };
+	struct rule_errors *errs = rule_errors_new();
+	struct rule_set *s = load("\xef\xbb\xbfpolicy p on send any {\r\n    drop\r\n}", false);
+	char many[4096];
+	struct text t = text_on(many, sizeof many);
+
+	assert_true(rule_set_has_policy(s, "p"));
+	base_unref(s);
+	s = NULL;
+	text_add(&t, "\xef\xbb\xbfpolicy p on send any {\n");
+	while (t.n < 4000)
+		text_add(&t, "oops\n");
+	assert_int_equal(rule_set_load(text_get(&t), &how, errs, &s), ERR_CONFIG);
+	assert_int_equal(rule_errors_count(errs), 201);
+	assert_string_equal(rule_errors_get(errs, 0)->text, "oops");
+	assert_non_null(strstr(rule_errors_get(errs, 200)->message, "more errors"));
+	base_unref(errs);
+}
+
 static void test_peers_known(void **state)
 {
 	static const char text[] = "set @p peer { pbx, nobody }\npolicy a on receive request from nobody {\n    route nobody\n    route pbx\n}\n";
@@ -296,7 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_order, leaks), cmocka_unit_test_teardown(test_builtin_replaced, leaks), cmocka_unit_test_teardown(test_builtin_loads, leaks),
 		cmocka_unit_test_teardown(test_shadow, leaks), cmocka_unit_test_teardown(test_hits_inherited, leaks), cmocka_unit_test_teardown(test_no_memory, leaks),
-		cmocka_unit_test_teardown(test_cost, leaks), cmocka_unit_test_teardown(test_limit, leaks), cmocka_unit_test_teardown(test_peers_known, leaks),
+		cmocka_unit_test_teardown(test_cost, leaks), cmocka_unit_test_teardown(test_limit, leaks), cmocka_unit_test_teardown(test_peers_known, leaks), cmocka_unit_test_teardown(test_odd_files, leaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
