@@ -124,10 +124,8 @@ struct sipua_dialog {
 	const struct sipua_dialog_ops *ops;
 	void *arg;
 	sip_call_id_t *call_id;
-	sip_from_t *local;
-	sip_to_t *remote;
-	sip_from_t *local_made;    /* of the request that forms it, before policies edited them; NULL: they did not */
-	sip_to_t *remote_made;
+	sip_from_t *local, *local_made; /* made: of the request that forms it, before policies edited them; NULL: they did not */
+	sip_to_t *remote, *remote_made;
 	url_t *target;
 	sip_route_t *route;
 	uint32_t cseq_local, cseq_remote;
