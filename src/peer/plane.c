@@ -517,6 +517,19 @@ static void add(uint32_t *figure, int delta)
 	__atomic_store_n(figure, delta < 0 && now < (uint32_t)-delta ? 0 : now + (uint32_t)delta, __ATOMIC_RELAXED);
 }
 
+/** The last call of one that vanished is over: it is shown no more. */
+static void vanished_forget(struct plane_trunk *t)
+{
+	struct peer_target left[PEER_TARGETS];
+	unsigned n = 0, i;
+
+	for (i = 0; i < t->ntargets; i++)
+		if (!t->target[i]->live->vanished)
+			left[n++] = t->target[i]->pub;
+	peer_targets_set(t, left, n);
+	peer_sources_changed(t->plane);
+}
+
 void peer_calls_add(struct peer_plane *p, const struct peer_trunk *trunk, const struct peer_target *target, int in, int out)
 {
 	struct plane_trunk *t = peer_plane_trunk(p, trunk);
@@ -530,6 +543,8 @@ void peer_calls_add(struct peer_plane *p, const struct peer_trunk *trunk, const 
 		add(&g->live->calls, in + out);
 	if (g && out > 0)
 		rate_count(&g->live->rate, plane_now());
+	if (g && g->live->vanished && !g->live->calls)
+		vanished_forget(t);
 }
 
 bool peer_other_target(struct peer_plane *p, const struct peer_trunk *trunk, const union base_addr *addr, int transport, struct peer_target *ret)

@@ -652,6 +652,34 @@ static void limits(void **state)
 	end();
 }
 
+/** One that left the zone is shown as long as it has a call, and no longer. */
+static void vanished_with_its_call(void **state)
+{
+	const struct peer_trunk *t;
+	struct plane_trunk *pt;
+	struct peer_target gone, left;
+
+	two("");
+	t = peer_trunk_find(b.set, "t");
+	pt = peer_plane_trunk(b.plane, t);
+	gone = pt->target[0]->pub;
+	left = pt->target[1]->pub;
+	peer_calls_add(b.plane, t, &gone, 0, 1);
+	peer_calls_add(b.plane, t, &left, 0, 1);
+	peer_targets_set(pt, &left, 1);
+	assert_int_equal(pt->ntargets, 2);
+	assert_int_equal(target("t", 1)->state, PEER_DRAINING);
+	assert_string_equal(target("t", 1)->reason, "vanished");
+	assert_string_equal(order("in", true), "5072 ");
+	peer_calls_add(b.plane, t, &left, 0, -1);
+	assert_int_equal(pt->ntargets, 2);
+	peer_calls_add(b.plane, t, &gone, 0, -1);
+	assert_int_equal(pt->ntargets, 1);
+	assert_int_equal(b.live->trunk[t->index].ntargets, 1);
+	assert_int_equal(target("t", 0)->port, 5072);
+	end();
+}
+
 /** A call that goes on to the next target of its trunk is still one call: limits of one let it, and others wait. */
 static void a_hunt_is_one_call(void **state)
 {
@@ -734,7 +762,7 @@ int main(void)
 		cmocka_unit_test(probe_thresholds), cmocka_unit_test(unreachable_by_probe_is_down_at_once), cmocka_unit_test(rest_is_no_longer_than_asked),
 		cmocka_unit_test(parked_in_a_group), cmocka_unit_test(parked_round_robin), cmocka_unit_test(the_last_with_room_is_the_last), cmocka_unit_test(down_since_planned),
 		cmocka_unit_test(calls_a_second), cmocka_unit_test(least_calls_of_groups), cmocka_unit_test(a_hunt_is_bounded), cmocka_unit_test(no_listener), cmocka_unit_test(name_in_certificate), cmocka_unit_test(unanswered_cancel),
-		cmocka_unit_test(limits), cmocka_unit_test(a_hunt_is_one_call), cmocka_unit_test(a_100_before_each_500),
+		cmocka_unit_test(limits), cmocka_unit_test(a_hunt_is_one_call), cmocka_unit_test(vanished_with_its_call), cmocka_unit_test(a_100_before_each_500),
 		cmocka_unit_test(deep_groups_are_bounded),
 	};
 
