@@ -53,6 +53,10 @@ static void time_field(struct text *t, const char *name, int64_t ms)
 
 static struct slice call_id_of(const struct call_leg *l)
 {
+	const struct call_exchange *x = l->call->x;
+
+	if (!l->dialog && !l->call_id && x && x->from == l && x->srv)
+		return wire_sip_call_id(sipua_srv_sip(x->srv)); /* no target was tried */
 	return l->dialog ? sipua_dialog_call_id(l->dialog) : slice_str(l->call_id);
 }
 

@@ -227,3 +227,25 @@ def tcp_closed_by_the_target(t):
     h.b[2].await_call('2001', 6).reply(486)
     c.wait(486)
     equal([x['reason'] for x in h.targets()][:2], ['unreachable'] * 2, 'reasons')
+
+
+@test()
+def cancelled_before_a_name_is_known(t):
+    """CANCEL while a target's name is still looked up: 487, and a CDR that has the caller's Call-ID"""
+    h = House(t, n=1, start=False)
+    mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    mute.bind((t.ip(9), 5353))
+    t.defer(mute.close)
+    h.doc['system']['dns'] = {'servers': ['%s:5353' % t.ip(9)], 'timeout': 10}
+    next(x for x in h.doc['trunks'] if x['id'] == 'b')['targets'] = ['sip:h.test:5060;transport=udp']
+    h.d.write()
+    h.d.start()
+    until(lambda: h.d.get('/trunks/a').status == 200, 5, 'the engine')
+    c = h.call()
+    c.wait(100)
+    equal(c.cancel().final().status, 200, 'answer to CANCEL')
+    c.wait(487)
+    h.d.no_calls()
+    cdr = h.d.cdrs('2001')[0]
+    equal((cdr['status'], cdr['cause'], cdr['call_id_a'], cdr['targets']), (487, 'canceled', c.call_id, []), 'CDR')
+    h.b[0].none(lambda m: m.method == 'INVITE', 0.3, 'INVITE')
