@@ -60,10 +60,20 @@ bool rule_cube_starts(struct slice s, const char *with)
 	return s.n >= n && slice_eq_nocase((struct slice){ s.p, n }, slice_str(with));
 }
 
+/** A line of the file as the end of a comment. */
+static void put_comment(struct rule_out *o, struct slice line)
+{
+	for (size_t i = 0; i < line.n; i++)
+		rule_out_add(o, "%c", (unsigned char)line.p[i] >= ' ' && line.p[i] != 127 ? line.p[i] : ' ');
+	rule_out_slice(o, SLICE("\n"));
+}
+
 /* ---- what could not be carried over ---- */
 bool rule_cube_lose(struct import *x, struct slice line, const char *why)
 {
-	rule_out_add(&x->lost, "# line %u: %.*s\n#     %s\n", x->line, (int)line.n, line.p, why);
+	rule_out_add(&x->lost, "# line %u: ", x->line);
+	put_comment(&x->lost, line);
+	rule_out_add(&x->lost, "#     %s\n", why);
 	rule_out_add(&x->rules, "    # not carried over: %s\n", why);
 	x->nlost++;
 	return false;
@@ -674,20 +684,24 @@ static bool is_inbound(const struct import *x, struct slice profile)
 static void profile_end(struct import *x)
 {
 	const char *hook = x->profile.n && is_inbound(x, x->profile) ? "receive" : "send";
+	struct rule_out name = { 0 };
 
 	for (int request = 1; request >= 0 && x->profile.n; request--) {
 		if (!x->side[request].n)
 			continue;
-		rule_out_add(&x->out, "\npolicy sip-profile-%.*s-%s on %s %s {\n", (int)x->profile.n, x->profile.p, request ? "requests" : "responses", hook, request ? "request" : "response");
+		rule_cube_policy_name(x, request ? "requests" : "responses", &name);
+		rule_out_add(&x->out, "\npolicy %.*s on %s %s {\n", (int)name.n, name.p, hook, request ? "request" : "response");
 		rule_out_slice(&x->out, (struct slice){ x->side[request].p, x->side[request].n });
 		rule_out_slice(&x->out, SLICE("}\n"));
 	}
 	if (x->profile.n && x->peer.n) {
+		rule_cube_policy_name(x, "peer", &name);
 		rule_out_add(&x->out, "\n# What is copied of the other side's message: name this policy at its trunk, or at the system.\n"
-			"policy sip-profile-%.*s-peer on receive request {\n", (int)x->profile.n, x->profile.p);
+			"policy %.*s on receive request {\n", (int)name.n, name.p);
 		rule_out_slice(&x->out, (struct slice){ x->peer.p, x->peer.n });
 		rule_out_slice(&x->out, SLICE("}\n"));
 	}
+	rule_out_free(&name);
 	rule_out_free(&x->side[0]);
 	rule_out_free(&x->side[1]);
 	rule_out_free(&x->peer);
@@ -723,8 +737,13 @@ static void take_line(struct import *x, struct slice line)
 		return;
 	}
 	import_line(x, trimmed, &request, &peer);
+	if (!rule_cube_loads(x, request)) {
+		rule_out_free(&x->rules);
+		rule_cube_lose(x, trimmed, "a name or an expression in it is none of ours");
+	}
 	side = peer ? &x->peer : &x->side[request];
-	rule_out_add(side, "    # %.*s\n", (int)trimmed.n, trimmed.p);
+	rule_out_slice(side, SLICE("    # "));
+	put_comment(side, trimmed);
 	rule_out_slice(side, (struct slice){ x->rules.p, x->rules.n });
 	rule_out_free(&x->rules);
 }

@@ -36,6 +36,11 @@ bool rule_cube_everything(struct slice header, struct slice pattern);
 unsigned rule_cube_groups(struct slice s);
 /** An expression over a part of a value. */
 bool rule_cube_part(struct import *x, const struct spec *s, const char *field, struct slice line, struct slice from, struct slice to);
+/* import_check.c */
+/** Name of the policy of the profile at hand for `requests`, `responses` or `peer`: a profile that stands in the file twice has two. */
+void rule_cube_policy_name(const struct import *x, const char *side, struct rule_out *ret);
+/** Is what the line became a rule that we take ourselves? Odd names and expressions end here. */
+bool rule_cube_loads(const struct import *x, bool request);
 /* import_addr.c */
 /** A line that modifies an address. */
 bool rule_cube_addr(struct import *x, const struct spec *s, const char *field, struct slice line);

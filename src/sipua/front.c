@@ -104,6 +104,12 @@ void sipua_in_reply(struct sipua_in *in, int status, const char *phrase, const s
 
 /* ---- requests ---- */
 
+/* also where its trunk is gone, and its policies with it: what they made of the dialog holds */
+static bool is_policed(const struct sipua_dialog *d)
+{
+	return d->policy || d->stripped || d->stripped_in;
+}
+
 /* receive, in a dialog; false: the request is answered or dropped */
 static bool police_mid(struct sipua_in *in, struct sipua_dialog *d)
 {
@@ -144,7 +150,7 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 		sipua_in_reply(in, 481, NULL, NULL);
 		return;
 	}
-	if (d->policy && !police_mid(in, d)) {
+	if (is_policed(d) && !police_mid(in, d)) {
 		d->cseq_remote = cseq;
 		return;
 	}
@@ -152,7 +158,7 @@ static void to_dialog(struct sipua_in *in, struct sipua_dialog *d)
 		sipua_dialog_flow(d, in->tport);
 	if (sipua_in_accept(in, NULL, NULL, &srv))
 		return;
-	if (d->policy)
+	if (is_policed(d))
 		srv->dialog = base_ref(d);
 	d->cseq_remote = cseq;
 	if (d->uas && d->dest.transport == srv->path.transport) {

@@ -449,7 +449,7 @@ void sipua_police_received(const struct sipua_heard *w, msg_t *msg, msg_t **ret_
 
 	res->verdict = RULE_PASS;
 	*ret_copy = NULL;
-	if (w->policy->rates && sip->sip_request && h.pass.source)
+	if (w->policy && w->policy->rates && sip->sip_request && h.pass.source)
 		sipua_rate_count(h.pass.source);
 	if (!has(w->policy, RULE_RECEIVE, sip->sip_request != NULL, w->dialog))
 		return;

@@ -217,11 +217,12 @@ class Postern:
         return sum(len(os.listdir('/proc/%d/fd' % p)) for p in self.family() if alive(p))
 
     def pss_kb(self):
+        """Its memory without mapped files: our share of those depends on how many other daemons run."""
         total = 0
         for p in self.family():
             try:
                 with open('/proc/%d/smaps_rollup' % p) as f:
-                    total += sum(int(ln.split()[1]) for ln in f if ln.startswith('Pss:'))
+                    total += sum(int(ln.split()[1]) for ln in f if ln.startswith(('Pss_Anon:', 'Pss_Shmem:')))
             except OSError:
                 pass
         return total

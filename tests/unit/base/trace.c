@@ -135,6 +135,31 @@ static void wraps(void **state)
 	free(mem);
 }
 
+/* a reader that was lapped gets nothing newer in the place of what it asked for */
+static void lapped(void **state)
+{
+	void *mem = memory(BYTES);
+	char buf[BASE_TRACE_MESSAGE], text[16];
+	struct base_trace_walk w;
+	struct base_trace_head h;
+	struct base_trace *t;
+	struct slice s;
+
+	assert_int_equal(base_trace_open(mem, BYTES, &t), 0);
+	for (int i = 0; i < 3; i++)
+		put(t, 7, i, "old");
+	assert_int_equal(base_trace_walk(mem, BYTES, &w), 0);
+	for (int i = 3; i < 150; i++) {
+		snprintf(text, sizeof text, "new %d", i);
+		put(t, 7, i, text);
+	}
+	assert_false(base_trace_next(&w, NULL, 0, buf, &h, &s));
+	assert_int_equal(base_trace_walk(mem, BYTES, &w), 0);
+	assert_true(base_trace_next(&w, NULL, 0, buf, &h, &s) && h.time_us > 3);
+	base_trace_close(t);
+	free(mem);
+}
+
 /* larger than half of the ring: cut */
 static void large(void **state)
 {
@@ -204,7 +229,7 @@ static void beside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order_and_keys), cmocka_unit_test(hidden), cmocka_unit_test(wraps), cmocka_unit_test(large), cmocka_unit_test(beside),
+		cmocka_unit_test(order_and_keys), cmocka_unit_test(hidden), cmocka_unit_test(wraps), cmocka_unit_test(lapped), cmocka_unit_test(large), cmocka_unit_test(beside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -289,6 +289,14 @@ static void tries(void **state)
 	call_store_ending(s, slot, 2);
 	assert_int_equal(call_store_read(mem, bytes, slot, buf, &q), 0);
 	assert_true(q.state == CALL_ENDING && q.over == 2);
+	/* taking it up means ending it: engines that die of that are counted too */
+	for (int i = 1; i < 3; i++) {
+		assert_true(call_store_try(s, slot));
+		call_store_ending(s, slot, 2);
+		call_store_close(s);
+		assert_int_equal(call_store_open(mem, bytes, &torn, &s), 0);
+	}
+	assert_false(call_store_try(s, slot));
 	call_store_close(s);
 	free(mem);
 }

@@ -366,12 +366,14 @@ static void two_workers(void **state)
 
 /* ---- digits ---- */
 
+static uint16_t digit_hz = 8000;
+
 static void want_digits(uint32_t flags, uint32_t serial, uint8_t event, uint16_t ms)
 {
 	struct media_slot_want w = { .gen = bed.gen, .open = 1, .since_us = bed.now_us };
 
 	w.want = (struct media_want){ .peer = { 1, bed.gen }, .flags = MEDIA_RX | MEDIA_TX | flags, .remote = bed.a, .pts = { 1, 1ull << (101 - 64) }, .events = 1u << 5,
-		.digit = { .serial = serial, .ms = ms, .event = event }, .digit_pt = 96, .digit_hz = 8000 };
+		.digit = { .serial = serial, .ms = ms, .event = event }, .digit_pt = 96, .digit_hz = digit_hz };
 	media_slot_put(&bed.slots[0], &w);
 	media_relay_batch(&bed.relay, bed.now_us);
 	media_relay_touch(&bed.relay, 0);
@@ -440,6 +442,28 @@ static void digits_sent(void **state)
 	bed.a = addr("192.0.2.1", 4000);
 	assert_true(rtp(0, &bed.a, 0, 1, 17));
 	assert_int_equal(seq_of(bed.out.p), 20);
+	media_relay_fini(&bed.relay);
+}
+
+/* the clock is the peer's number: one that no step of an event would ever get along with plays none */
+static void digits_of_odd_clocks(void **state)
+{
+	static const uint16_t odd[] = { 0, 1, 40, 999 };
+	unsigned duration;
+	bool end;
+
+	(void)state;
+	for (uint16_t seq = 10; seq < 13; seq++)
+		assert_true(rtp(0, &bed.a, 0, 1, seq));
+	for (uint32_t i = 0; i < ARRAY_LEN(odd); i++) {
+		digit_hz = odd[i];
+		want_digits(0, 20 + i, 5, 60);
+		assert_int_equal(due(&duration, &end), 0);
+		assert_int_equal(media_digits_wait_ms(&bed.relay, bed.now_us), -1);
+	}
+	digit_hz = 8000;
+	want_digits(0, 30, 5, 60);
+	assert_int_equal(due(&duration, &end), 13);
 	media_relay_fini(&bed.relay);
 }
 
@@ -521,7 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rates, setup, teardown), cmocka_unit_test_setup_teardown(rtcp_passes, setup, teardown),
 		cmocka_unit_test_setup_teardown(rtcp_muxed, setup, teardown), cmocka_unit_test_setup_teardown(raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(restart, setup, teardown), cmocka_unit_test_setup_teardown(two_workers, setup, teardown),
-		cmocka_unit_test_setup_teardown(digits_sent, setup, teardown), cmocka_unit_test_setup_teardown(digits_heard, setup, teardown),
+		cmocka_unit_test_setup_teardown(digits_sent, setup, teardown), cmocka_unit_test_setup_teardown(digits_of_odd_clocks, setup, teardown), cmocka_unit_test_setup_teardown(digits_heard, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
