@@ -83,18 +83,16 @@ struct sipua_handlers {
 	void (*cancel_unanswered)(void *arg, const struct sipua_dest *dest, int64_t since_ms);
 };
 
-/**
- * Make the agent on the given listeners. The guard's self-test must have passed (sipua_guard_selftest).
- * @return 0, ERR_WRONGSTATE (the self-test was not run), -errno of a listener that could not be taken over (*ret_bad its index)
- */
+/** Make the agent on the given listeners. The guard's self-test must have passed (sipua_guard_selftest).
+ * @return 0, ERR_WRONGSTATE (the self-test was not run), -errno of a listener that could not be taken over (*ret_bad its index) */
 int sipua_new(struct loop *l, const struct sipua_listener *lst, size_t n, const char *user_agent, const struct sipua_caps *caps,
 	const struct sipua_handlers *h, void *arg, size_t *ret_bad, struct sipua **ret);
 void sipua_free(struct sipua *ua);
 #define SIPUA_LISTENERS 256
 /** User-Agent, Server and caps from now on; what is there goes on, a smaller cap counts for the next. @return 0; -ENOMEM: all is as it was */
 int sipua_settings(struct sipua *ua, const char *user_agent, const struct sipua_caps *caps);
-/** Open a listener under a number that none has yet, or take one up again that was removed and is not closed (fd is left alone then).
- * Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied. */
+/** Open a listener under a number that none has yet or that is free again (of the same transport and family then), or take one up that was removed and is
+ * not closed (fd is left alone then). Until then, and after sipua_listener_remove, requests outside of a dialog are dropped. `id` and all texts are copied. */
 int sipua_listener_add(struct sipua *ua, unsigned number, const struct sipua_listener *l);
 /** Other texts or TLS profile for one that stays. */
 int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_listener *l);
@@ -103,6 +101,8 @@ void sipua_listener_remove(struct sipua *ua, unsigned number);
 /** Was it removed, and its socket closed since nothing uses it any more? Or not closed yet? */
 bool sipua_listener_closed(const struct sipua *ua, unsigned number);
 bool sipua_listener_draining(const struct sipua *ua, unsigned number);
+/** Which numbers are in use: of open listeners, of dialogs, transactions and connections of those that were removed. Cost: O(all of these). */
+void sipua_listeners_used(const struct sipua *ua, bool ret[SIPUA_LISTENERS]);
 /** Runs a canned exchange over loopback and checks that every override was hit; ERR_WRONGSTATE with `why` where one was not. */
 int sipua_guard_selftest(char why[static 256]);
 /** "host:port" that we advertise for a listener (Via, Contact, From). Borrowed. */

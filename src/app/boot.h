@@ -38,7 +38,8 @@ enum app_boot_msg {
 	APP_BOOT_COMMITTED,  /* u32 transaction */
 	APP_BOOT_NEWEST,     /* admin, before SERVING: u64 number of the newest revision in the database */
 	APP_BOOT_APPLY,      /* admin: struct app_apply; the bundle as a sealed blob */
-	APP_BOOT_CLOSED      /* engine: u8 number of a listener that was removed, and is closed now that nothing uses it */
+	APP_BOOT_CLOSED,     /* engine: u8 number of a listener that was removed, and is closed now that nothing uses it */
+	APP_BOOT_FREED       /* engine: numbers (u8 each) of listeners that nothing in it refers to */
 };
 
 /** What a descriptor of SETUP or GO is. */

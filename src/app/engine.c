@@ -39,8 +39,9 @@ static struct engine {
 	struct base_trace *trace;
 	struct loop_chan *admin;
 	struct role *role;
-	struct loop_timer quiet, closed;
+	struct loop_timer quiet, closed, freed;
 	bool told[APP_LISTENERS];          /* the supervisor knows that it is closed */
+	bool told_free[APP_LISTENERS];     /* and that the number is free */
 	unsigned tries;
 } engine;
 
@@ -124,6 +125,33 @@ static void listeners_shut(const struct app_layout *keep)
 }
 
 #define CLOSED_MS 200
+#define FREED_MS 2000
+
+/* Numbers that no call refers to any more can be those of other listeners. Some may be a dead engine's: its calls are ours. */
+static void tell_freed(void *arg)
+{
+	struct role *r = arg;
+	bool used[SIPUA_LISTENERS], more = false;
+	uint8_t freed[APP_LISTENERS];
+	size_t n = 0;
+
+	sipua_listeners_used(engine.ua, used);
+	for (unsigned i = 0; i < APP_LISTENERS; i++) {
+		if (app_layout_has(&r->now.layout, i)) {
+			engine.told_free[i] = false;
+			continue;
+		}
+		more |= used[i];
+		if (used[i] || engine.told_free[i])
+			continue;
+		engine.told_free[i] = true;
+		freed[n++] = (uint8_t)i;
+	}
+	if (n)
+		app_role_tell(r, APP_BOOT_FREED, (struct slice){ (const char *)freed, n });
+	if (more)
+		loop_timer_start(r->loop, &engine.freed, FREED_MS, tell_freed, r);
+}
 
 /* Listeners that were removed drain; the supervisor keeps their addresses for us until then. */
 static void tell_closed(void *arg)
@@ -155,7 +183,10 @@ static void listeners_commit(struct role *r)
 			base_log(BASE_ERROR, "engine", "listener %s keeps its former name", l.id);
 	}
 	listeners_shut(&r->now.layout);
+	for (size_t i = 0; i < r->now.layout.nlisteners; i++)
+		engine.told[r->now.layout.listener[i]] = engine.told_free[r->now.layout.listener[i]] = false;
 	tell_closed(r);
+	loop_timer_start(r->loop, &engine.freed, CLOSED_MS, tell_freed, r);
 }
 
 static void engine_abort(struct role *r)
@@ -492,6 +523,7 @@ static int engine_go(struct role *r)
 		return restored;
 	if (restored)
 		base_log(BASE_INFO, "engine", "carried on calls=%d", restored);
+	loop_timer_start(r->loop, &engine.freed, FREED_MS, tell_freed, r);
 	if (r->draining)
 		call_engine_drain(engine.calls, FOREVER_S, drained_by_api, NULL);
 	return loop_chan_open(r->loop, app_role_take_chan(r, APP_FD_CHAN_ADMIN), on_admin, r, &engine.admin);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* app/numbers: see the header. A listener that moves gets a new number: the old one drains in the engine under its own. */
+/* app/numbers: see the header. A listener that moves gets another number: the old one drains in the engine under its own. */
 #include "app/numbers.h"
 
 #include <errno.h>
@@ -80,6 +80,27 @@ static long find_open(const struct app_numbers *nb, const struct app_listener *w
 	return -1;
 }
 
+static bool fits(const struct app_listener *was, const struct app_listener *w, bool same)
+{
+	if (was->fd >= 0 || !was->free || was->transport != w->transport)
+		return false;
+	return same ? base_addr_eq(&was->addr, &w->addr) : was->addr.sa.sa_family == w->addr.sa.sa_family;
+}
+
+/* A number for one that is not open: its own of before, a new one, or one that is free again. -1: all are in use. */
+static long find_number(struct app_numbers *nb, const struct app_listener *w)
+{
+	for (size_t i = 0; i < nb->nlisteners; i++)
+		if (fits(&nb->listener[i], w, true))
+			return (long)i;
+	if (nb->nlisteners < APP_LISTENERS)
+		return (long)nb->nlisteners++;
+	for (size_t i = 0; i < nb->nlisteners; i++)
+		if (fits(&nb->listener[i], w, false))
+			return (long)i;
+	return -1;
+}
+
 static void refuse(struct conf_errors *errs, const struct conf_doc *doc, const struct peer_listener_conf *c, const char *why)
 {
 	char buf[128];
@@ -92,17 +113,19 @@ static int listener_number(struct app_numbers *nb, const struct conf_doc *doc, c
 	struct app_listener w = want(c);
 	long at = find_open(nb, &w);
 
-	if (at < 0 && nb->nlisteners == APP_LISTENERS) {
-		refuse(errs, doc, c, "listeners were changed too often since the start");
-		return ERR_CONFIG;
-	}
 	if (at < 0) {
 		w.fd = app_sockets_listener(w.transport == 0, &w.addr);
 		if (w.fd < 0) {
 			refuse(errs, doc, c, base_strerror(w.fd));
 			return ERR_CONFIG;
 		}
-		at = (long)nb->nlisteners++;
+		at = find_number(nb, &w);
+		if (at < 0) {
+			close(w.fd);
+			refuse(errs, doc, c, "calls stand on too many listeners that were removed: try again when some have ended");
+			return ERR_CONFIG;
+		}
+		w.lent = nb->listener[at].free;
 		nb->listener[at] = w;
 	}
 	*ret = (uint8_t)at;
@@ -126,10 +149,12 @@ static int listeners(struct app_numbers *nb, const struct conf_doc *doc, struct 
 
 static void close_one(struct app_listener *l)
 {
-	if (l->fd >= 0)
+	if (l->fd >= 0) {
 		close(l->fd);
+		l->free = l->lent; /* it was never in force: no call knows it */
+	}
 	l->fd = -1;
-	l->draining = false;
+	l->draining = l->lent = false;
 }
 
 /* Close what the layout has no part in; what is draining stays. */
@@ -144,6 +169,12 @@ void app_numbers_closed(struct app_numbers *nb, size_t number, const struct app_
 {
 	if (number < nb->nlisteners && nb->listener[number].draining && !app_layout_has(keep, number))
 		close_one(&nb->listener[number]);
+}
+
+void app_numbers_free(struct app_numbers *nb, size_t number)
+{
+	if (number < APP_LISTENERS && (number >= nb->nlisteners || nb->listener[number].fd < 0))
+		nb->listener[number].free = true;
 }
 
 void app_numbers_drop(struct app_numbers *nb, const struct app_layout *keep)
@@ -186,6 +217,8 @@ void app_numbers_commit(struct app_numbers *nb, struct app_layout *next)
 	for (size_t i = 0; i < nb->nlisteners; i++) {
 		struct app_listener *l = &nb->listener[i];
 
+		if (app_layout_has(next, i))
+			l->lent = false;
 		l->draining = l->fd >= 0 && !app_layout_has(next, i) && (l->draining || (l->transport == 0 && app_layout_has(&nb->now, i)));
 	}
 	sweep(nb, next);

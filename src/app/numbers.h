@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * app/numbers: the numbers of listeners and realms in this life of the supervisor. Calls, sockets and media ports hold on to them, so a number
- * stays with its address, respectively its realm's id, and is not given to another one.
+ * stays with its address, respectively its realm's id; a listener's is given to another one once it is closed and the engine says that no call refers to it.
  */
 #ifndef APP_NUMBERS_H
 #define APP_NUMBERS_H
@@ -24,6 +24,8 @@ struct app_listener {
 	uint8_t transport;
 	union base_addr addr;
 	int fd;                            /* -1: closed */
+	bool free;                         /* closed, and nothing refers to its number */
+	bool lent;                         /* it was free before the change that is under way */
 	bool draining;                     /* UDP that was removed: the engine may still serve dialogs by it; the same address takes it up again */
 };
 
@@ -48,6 +50,8 @@ void app_numbers_commit(struct app_numbers *nb, struct app_layout *next);
 void app_numbers_abort(struct app_numbers *nb, struct app_layout *next);
 /** The engine has closed one that was draining. keep: of a change that is under way. */
 void app_numbers_closed(struct app_numbers *nb, size_t number, const struct app_layout *keep);
+/** Nothing in the engine refers to the number any more. */
+void app_numbers_free(struct app_numbers *nb, size_t number);
 /** No engine serves what was draining any more. */
 void app_numbers_drop(struct app_numbers *nb, const struct app_layout *keep);
 void app_layout_fini(struct app_layout *l);

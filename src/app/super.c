@@ -178,12 +178,19 @@ static void on_closed(struct child *c, struct reader *r)
 	app_numbers_closed(&s->numbers, rd_u8(r), &s->revise.layout);
 }
 
+static void on_freed(struct child *c, struct reader *r)
+{
+	while (r->p < r->end)
+		app_numbers_free(&c->seat->super->numbers, rd_u8(r));
+}
+
 static void on_message(void *arg, struct loop_msg *m)
 {
 	static void (*const handler[])(struct child *, struct reader *) = {
 		[APP_BOOT_TAKEN] = on_taken,       [APP_BOOT_PREPARED] = on_prepared, [APP_BOOT_SERVING] = on_serving,
 		[APP_BOOT_DRAINING] = on_draining, [APP_BOOT_DRAINED] = on_drained,   [APP_BOOT_STORED] = on_stored,
 		[APP_BOOT_COMMITTED] = on_committed, [APP_BOOT_NEWEST] = on_newest,     [APP_BOOT_CLOSED] = on_closed,
+		[APP_BOOT_FREED] = on_freed,
 	};
 	struct child *c = arg;
 	struct reader r;

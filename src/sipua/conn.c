@@ -109,6 +109,15 @@ void sipua_conn_watch(struct sipua *ua)
 	}
 }
 
+void sipua_conns_used(const struct sipua *ua, bool ret[SIPUA_LISTENERS])
+{
+	for (struct list_node *i = conns.next; i != &conns; i = i->next) {
+		const struct sipua_conn *c = container_of(i, struct sipua_conn, link);
+		if (c->ua == ua)
+			ret[c->listener] = true;
+	}
+}
+
 void sipua_conns_drop(struct sipua *ua)
 {
 	struct list_node *i = conns.next;

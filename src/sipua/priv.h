@@ -44,6 +44,7 @@ struct sipua_tp {
 	char *contact;             /* <sip:host:port;transport=x> */
 	char advertised_host[256];
 	uint16_t advertised_port;
+	char local[48], port[8];   /* its address, and the port of its Via: the library points to these and to the host once the transport was taken up anew */
 	bool gone, closed;         /* removed: drains, then its socket is closed */
 };
 
@@ -64,9 +65,7 @@ struct sipua {
 	struct sipua_listener *lst;
 	struct sipua_tp *tp;
 	size_t n;
-	su_home_t *names;          /* home of the two */
-	sip_user_agent_t *user_agent;
-	sip_server_t *server;
+	su_home_t *names; sip_user_agent_t *user_agent; sip_server_t *server; /* two headers and their home */
 	struct sipua_tls_dest *tls;
 	size_t ntls;
 	struct keys_tls *tls_default;

@@ -450,3 +450,64 @@ def write_settings(t):
     equal({r: p['pid'] for r, p in bed.d.processes().items()}, {r: p['pid'] for r, p in was.items()}, 'processes')
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
     hang_up(c, i)
+
+
+@test(seconds=120, slow=True)
+def write_many_listeners(t):
+    """Several hundred listeners come and go, on ever new addresses, under a call that stands on one that was removed: nothing is used up, and calls are taken and made by the last of them,
+    over UDP and TCP, with their own address in Via and Contact"""
+    bed = Bed(t)
+    c, i, ra, rb = establish(bed, bed.a, bed.b)
+    engine = bed.d.role_pid('engine')
+    doc = bed.d.get('/config').json
+    own = [dict(row) for row in doc['listeners']]
+    more = []
+
+    def fds():
+        return len(os.listdir('/proc/%d/fd' % engine)), len(os.listdir('/proc/%d/fd' % bed.d.proc.pid))
+
+    def put(rows, port):
+        doc['listeners'] = own + [{'id': 'n%d' % k, 'realm': 'core', 'transport': 'udp' if k % 2 else 'tcp', 'address': t.ip(1), 'port': port + k} for k in range(rows)]
+        r = bed.d.http('PUT', '/config', doc, seconds=15)
+        check(r.status in (200, 422), 'PUT: %d %s', r.status, r.text[:300])
+        return r.status == 200
+
+    def answers(transport, port):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if transport == 'udp' else socket.SOCK_STREAM) as s:
+            s.settimeout(5)
+            s.bind((t.ip(21), 0))                        # a stranger: 403 comes at once
+            s.connect((t.ip(1), port))
+            me = '%s:%d' % s.getsockname()
+            s.sendall(('OPTIONS sip:x@%s:%d SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%d\r\nMax-Forwards: 70\r\nFrom: <sip:x@x>;tag=1\r\nTo: <sip:y@y>\r\nCall-ID: %d@x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n' % (
+                t.ip(1), port, transport.upper(), me, random.getrandbits(60), random.getrandbits(60))).encode())
+            try:
+                return s.recv(65536).startswith(b'SIP/2.0 ')
+            except OSError:
+                return False
+    own[0]['port'] += 7                                  # the standing call's own listener is removed
+    for turn in range(7):
+        port = 20500 + 100 * turn
+        until(lambda: put(60, port), 15, 'room for 60 other listeners, turn %d' % turn, step=0.5)
+        more.append(fds())
+        for k in (0, 1, 58, 59):
+            check(answers('udp' if k % 2 else 'tcp', port + k), 'no answer at port %d in turn %d', port + k, turn)
+    check(max(more[-1]) < max(more[4]) + 30, 'descriptors of engine and supervisor add up: %s', more)
+    until(lambda: put(0, 0), 15, 'none of them')
+    own[0]['port'] = port + 59                           # the trunk itself, at an address of the last
+    until(lambda: put(0, 0), 15, 'one of them is the trunk\'s')
+    t.at['a'] = (t.ip(1), port + 59)
+    bed.a.peer = t.at['a']
+    c2, i2, ra2, rb2 = establish(bed, bed.a, bed.b, '2002')
+    check('%s:%d' % t.at['a'] in c2.uri, 'Contact of the answer: %s', c2.uri)
+    both_ways(ra2, c2.rsdp.dest(), rb2, i2.rsdp.dest())
+    hang_up(c2, i2)
+    c3, i3, ra3, rb3 = establish(bed, bed.b, bed.a, '2003')   # and outwards
+    for header in ('via', 'contact', 'from'):
+        check((t.ip(1) if header == 'from' else '%s:%d' % t.at['a']) in i3.inv.get(header), '%s of an INVITE that left there: %s', header, i3.inv.get(header))
+    hang_up(c3, i3)
+    equal(bed.d.role_pid('engine'), engine, 'the engine')
+    bed.d.restarted('engine', bed.d.kill('engine'))      # the next one knows what is free, too
+    for turn in range(5):
+        until(lambda: put(60, 22000 + 100 * turn), 15, 'room for 60 other listeners after a death of the engine, turn %d' % turn, step=0.5)
+        check(answers('udp', 22059 + 100 * turn) and answers('tcp', 22058 + 100 * turn), 'no answer in turn %d', turn)
+    both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())

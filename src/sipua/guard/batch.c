@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * su_vrecv, su_vsend, su_soerror, tport_recv_event, epoll_wait: UDP in batches (udp.c). One system call per message each way,
+ * su_vrecv, su_vsend, su_soerror, tport_recv_event, epoll_ctl, epoll_wait: UDP in batches (udp.c). One system call per message each way,
  * one getsockopt and one ioctl are saved: 139 -> 88 us of CPU per call. ICMP errors keep their way through the error
  * queue; su_soerror need not ask for them before each datagram. epoll_wait lets go what was gathered.
  */
@@ -15,6 +15,7 @@ SIPUA_REAL(void, tport_recv_event, (tport_t *self))
 SIPUA_REAL(int, su_soerror, (su_socket_t s))
 SIPUA_REAL(issize_t, su_vrecv, (su_socket_t s, su_iovec_t iov[], isize_t n, int flags, su_sockaddr_t *su, socklen_t *sulen))
 SIPUA_REAL(issize_t, su_vsend, (su_socket_t s, const su_iovec_t iov[], isize_t n, int flags, const su_sockaddr_t *su, socklen_t sulen))
+SIPUA_REAL(int, epoll_ctl, (int ep, int op, int fd, struct epoll_event *ev))
 SIPUA_REAL(int, epoll_wait, (int ep, struct epoll_event *ev, int max, int timeout_ms))
 
 static bool is_udp(su_socket_t s)
@@ -65,6 +66,20 @@ issize_t su_vsend(su_socket_t s, const su_iovec_t iov[], isize_t n, int flags, c
 	for (isize_t i = 0; i < n; i++)
 		total += (issize_t)iov[i].siv_len;
 	return total;
+}
+
+/* where and for what the library waits: a listener's descriptor is given another socket behind its back (listener.c) */
+int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+	struct sipua_fd *f = sipua_fd_get(fd);
+
+	if (f && ev && op != EPOLL_CTL_DEL) {
+		SIPUA_HIT(epoll_ctl);
+		f->ep = ep;
+		f->events = ev->events;
+		f->data = ev->data.u64;
+	}
+	return real_epoll_ctl(ep, op, fd, ev);
 }
 
 int epoll_wait(int ep, struct epoll_event *ev, int max, int timeout_ms)

@@ -20,7 +20,7 @@ struct ssl_st;
 	X(su_socket, 1) X(su_close, 1) X(sendto, 1) X(su_soerror, 1) X(su_vsend, 1) X(su_vrecv, 1) X(epoll_wait, 1) \
 	X(accept, 1) X(connect, 1) X(SSL_CTX_new, 1) X(SSL_CTX_use_certificate_file, 1) X(SSL_CTX_use_PrivateKey_file, 1) \
 	X(SSL_CTX_check_private_key, 1) X(SSL_CTX_load_verify_locations, 1) X(SSL_new, 1) X(SSL_set_bio, 1) X(SSL_connect, 1) \
-	X(SSL_accept, 1) X(SSL_read, 1) X(SSL_write, 1) X(SSL_shutdown, 0) X(SSL_get1_peer_certificate, 1) X(BIO_new_socket, 1) \
+	X(epoll_ctl, 1) X(SSL_accept, 1) X(SSL_read, 1) X(SSL_write, 1) X(SSL_shutdown, 0) X(SSL_get1_peer_certificate, 1) X(BIO_new_socket, 1) \
 	X(BIO_free, 0)
 
 enum sipua_override {
@@ -69,6 +69,9 @@ struct sipua_fd {
 	struct sipua *ua;
 	unsigned listener;
 	struct sipua_conn *conn;
+	int ep;                    /* of a listener: where the library waits for it, and for what */
+	uint32_t events;
+	uint64_t data;
 };
 /** Entry of a descriptor; NULL where it is not Sofia's. */
 /** The descriptor that a listener's packets or connections come by; -1. */
@@ -88,6 +91,7 @@ bool sipua_conn_admit(struct sipua *ua, const union base_addr *source);
 struct sipua_conn *sipua_conn_of_tport(const struct tport_s *tp);
 void sipua_conn_watch(struct sipua *ua);
 void sipua_conns_drop(struct sipua *ua);
+void sipua_conns_used(const struct sipua *ua, bool ret[SIPUA_LISTENERS]);
 
 /* the datagram that was queued last, where somebody asked for it */
 struct sipua_sent {
