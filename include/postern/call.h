@@ -107,6 +107,8 @@ void call_store_secret(struct call_store *s);
 /** New slot index, or ERR_FULL. */
 int call_store_add(struct call_store *s, uint32_t *ret_slot);
 int call_store_put(struct call_store *s, uint32_t slot, const struct call_record *r);
+/** Bytes of the record that stands there, 0 where none does. */
+size_t call_store_length(const struct call_store *s, uint32_t slot);
 void call_store_del(struct call_store *s, uint32_t slot);
 /** The call is being ended, and these legs (bits as in `over`) know: from now on its record reads as CALL_ENDING. One byte, no copy. */
 void call_store_ending(struct call_store *s, uint32_t slot, uint8_t over);

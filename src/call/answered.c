@@ -63,7 +63,7 @@ int call_answered_offer(struct call_exchange *x)
 	struct call_change ch = none;
 	struct call_verdict v;
 	unsigned i;
-	int status = call_sdp_check(text_of(&x->offer_in));
+	int status = call_persist_room(leg, text_of(&x->offer_in)) ? call_sdp_check(text_of(&x->offer_in)) : 513;
 
 	if (!status)
 		status = call_sdp_secure(leg, text_of(&x->offer_in), false);

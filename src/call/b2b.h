@@ -251,8 +251,14 @@ void call_figures(struct call *c, int delta);
 void call_figures_leg(struct call_leg *b, int delta);
 
 /* persist.c */
-/** Write the record; what it makes true may be sent only when this returned 0. */
+/**
+ * Write the record; what it makes true may be sent only when this returned 0. Of an established call that is not asked: what could make
+ * its record too large was refused before (call_persist_room), and one that finds no room in the store is written without its decisions;
+ * where even that fails it is counted, the former record stays, and the next event writes the whole again.
+ */
 int call_persist(struct call *c);
+/** Is there room in the record for this description of the leg's peer, and for what the other leg is to be shown of it? */
+bool call_persist_room(const struct call_leg *leg, struct slice sdp);
 unsigned call_restore_all(struct call_engine *e);
 
 /** Forget what the call has in `secrets`. */

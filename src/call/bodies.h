@@ -91,7 +91,8 @@ int call_headers_fill(struct sipua_msg *msg, const struct wire_sip *sip, const s
 int call_headers_ours(struct sipua_msg *msg, const struct call_leg *leg);
 /** Methods that we take from a trunk, as in Allow. */
 struct slice call_allow(const struct peer_trunk *t);
-#define CALL_SUPPORTED "100rel, replaces"
+/** Options that we support, as in Supported: session timers where the leg has them, reliable answers but where a message must ask for none. */
+struct slice call_supported(bool timer, bool reliable);
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg);
 /** The headers that go with a body, but its type. */
 int call_headers_body(struct sipua_msg *msg, const struct wire_sip *sip);

@@ -123,7 +123,7 @@ int call_exchange_secure(struct call_exchange *x, struct call_leg *from, struct 
 	int status;
 
 	x->call->x = x;
-	status = call_sdp_secure(from, answer, true);
+	status = call_persist_room(from, answer) ? call_sdp_secure(from, answer, true) : 513;
 	x->call->x = other;
 	return status;
 }

@@ -7,6 +7,7 @@
 
 #include "call/b2b.h"
 #include "call/police.h"
+#include "call/policy.h"
 
 const char *const call_known_options[] = { "100rel", "replaces", "timer", NULL };
 
@@ -54,9 +55,9 @@ static void refuse_method(struct sipua_in *in, const struct peer_trunk *t)
 	sipua_in_reply(in, 405, NULL, extra);
 }
 
-static void answer_options(struct sipua_in *in, const struct peer_trunk *t)
+static void answer_options(struct sipua_in *in, const struct peer_set *peers, const struct peer_trunk *t)
 {
-	const struct sipua_text extra[] = { { "Allow", call_allow(t) }, { "Supported", SLICE(CALL_SUPPORTED) }, { "Accept", SLICE("application/sdp, multipart/mixed") },
+	const struct sipua_text extra[] = { { "Allow", call_allow(t) }, { "Supported", call_supported(!call_timer_off(peers, t), true) }, { "Accept", SLICE("application/sdp, multipart/mixed") },
 		{ NULL, { NULL, 0 } } };
 
 	sipua_in_reply(in, 200, NULL, extra);
@@ -253,7 +254,7 @@ static void front_request(struct call_engine *e, struct sipua_in *in, const stru
 	else if (m == WIRE_INVITE)
 		front_invite(e, in, trunk);
 	else if (m == WIRE_OPTIONS && (!has_user(sip) || wire_sip_max_forwards(sip) == 0))
-		answer_options(in, trunk);
+		answer_options(in, e->p.peers, trunk);
 	else if (is_apart(m))
 		front_apart(e, in, trunk);
 	else if (m == WIRE_BYE || m == WIRE_PRACK || m == WIRE_UPDATE)

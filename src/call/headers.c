@@ -4,6 +4,7 @@
  * Nothing of one side's addresses reaches the other: URIs in identity headers keep their user and get our host.
  */
 #include "call/b2b.h"
+#include "call/policy.h"
 
 enum rule {
 	CARRY,         /* as it is */
@@ -224,11 +225,19 @@ struct slice call_allow(const struct peer_trunk *t)
 	return (struct slice){ all, sizeof all - (t->conf->refer ? sizeof refer : 1) };
 }
 
+/* one line: linphone 5.1 reads the first Supported alone, and had no timer where that stood in a second */
+struct slice call_supported(bool timer, bool reliable)
+{
+	if (timer)
+		return reliable ? SLICE("timer, 100rel, replaces") : SLICE("timer, replaces");
+	return reliable ? SLICE("100rel, replaces") : SLICE("replaces");
+}
+
 int call_headers_ours(struct sipua_msg *msg, const struct call_leg *leg)
 {
 	int err = sipua_msg_add(msg, "Allow", call_allow(leg->trunk));
 
-	return err ? err : sipua_msg_add(msg, "Supported", leg->no_reliable ? SLICE("replaces") : SLICE(CALL_SUPPORTED));
+	return err ? err : sipua_msg_add(msg, "Supported", call_supported(!call_timer_leg_off(leg), !leg->no_reliable));
 }
 
 int call_headers_contact(struct sipua_msg *msg, const struct call_leg *leg)

@@ -40,7 +40,7 @@ static int classify(struct call_leg *leg, enum wire_method m, const struct wire_
 
 	memset(&change, 0, sizeof change);
 	if (call_body_is_sdp(sip)) {
-		status = call_sdp_check(call_body_sdp(sip));
+		status = call_persist_room(leg, call_body_sdp(sip)) ? call_sdp_check(call_body_sdp(sip)) : 513;
 		if (!status)
 			status = call_sdp_secure(leg, call_body_sdp(sip), false);
 		if (!status)

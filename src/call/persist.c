@@ -177,11 +177,24 @@ int call_persist(struct call *c)
 		err = secrets_put(c);
 	if (!err)
 		err = call_store_put(c->eng->store, c->slot, &r);
+	if (err && c->state == CALL_UP && c->slot != CALL_NO_SLOT) {
+		r.decisions = r.tried = (struct slice){ NULL, 0 };
+		err = call_store_put(c->eng->store, c->slot, &r);
+	}
 	if (err) {
 		base_count(COUNTER_RECORD_FAILED);
 		base_log_limited(BASE_ERROR, 1, "call", "record could not be written call=%s error=\"%s\"", c->id, base_strerror(err));
 	}
 	return err;
+}
+
+bool call_persist_room(const struct call_leg *leg, struct slice sdp)
+{
+	const struct call *c = leg->call;
+	size_t more = sdp.n > leg->sdp_in.n ? sdp.n - leg->sdp_in.n : 0;
+
+	/* it stands in the record as it came, as the other side is to see it, as we said it there and as that left the policies, and once more while a request waits */
+	return c->state != CALL_UP || c->slot == CALL_NO_SLOT || call_store_length(c->eng->store, c->slot) + sdp.n + 4 * more + 2048 <= CALL_RECORD_MAX;
 }
 
 /* ---- back ---- */

@@ -143,6 +143,10 @@ int call_shown_join(const struct call_leg *to, const struct wire_sdp *now, struc
 unsigned call_shown_rejoined(const struct call_leg *leg, const struct wire_sdp *now, struct call_change *ch);
 
 /* timer.c: session timers (RFC 4028) */
+/** Is there no timer with this trunk, as its profile says? */
+bool call_timer_off(const struct peer_set *peers, const struct peer_trunk *t);
+/** And none on this leg: its profile says so, or a policy took `timer` from Supported. */
+bool call_timer_leg_off(const struct call_leg *leg);
 /** Min-SE of a 422 that this request deserves; 0: none. */
 uint32_t call_timer_small(const struct peer_set *peers, const struct peer_trunk *trunk, const struct wire_sip *sip);
 /** Into an INVITE of ours that begins a dialog; from: the request that it follows. */

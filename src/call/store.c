@@ -340,6 +340,13 @@ int call_store_put(struct call_store *s, uint32_t slot, const struct call_record
 	return 0;
 }
 
+size_t call_store_length(const struct call_store *s, uint32_t slot)
+{
+	uint64_t head = s->m.head[slot];
+
+	return head ? head_len(head) : 0;
+}
+
 void call_store_del(struct call_store *s, uint32_t slot)
 {
 	uint64_t old = s->m.head[slot];

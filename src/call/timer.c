@@ -28,11 +28,9 @@ static const struct call_timer_conf *profile(const struct peer_set *peers, const
 
 static const struct call_timer_conf *profile_of(const struct call_leg *l) { return profile(l->call->peers, l->trunk); }
 
-/** No timer on this leg: its profile says so, or a policy took `timer` from Supported. */
-static bool is_off(const struct call_leg *leg)
-{
-	return profile_of(leg)->mode == MODE_OFF || (leg->dialog && sipua_dialog_no_timer(leg->dialog));
-}
+bool call_timer_off(const struct peer_set *peers, const struct peer_trunk *t) { return profile(peers, t)->mode == MODE_OFF; }
+
+bool call_timer_leg_off(const struct call_leg *leg) { return profile_of(leg)->mode == MODE_OFF || (leg->dialog && sipua_dialog_no_timer(leg->dialog)); }
 
 bool call_timer_relayed(const struct call *c)
 {
@@ -249,13 +247,9 @@ int call_timer_accept(struct call_leg *to, struct sipua_msg *msg, const struct w
 	enum call_timer_role role = to->timer.role;
 	uint32_t s = to->timer.s;
 	bool aware = knows_timers(request);
-	int err;
 
-	if (is_off(to))
-		return 0;
-	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	if (err || to->call->state < CALL_UP)
-		return err; /* an early dialog has no session to be refreshed yet */
+	if (call_timer_leg_off(to) || to->call->state < CALL_UP)
+		return 0; /* an early dialog has no session to be refreshed yet */
 	if (e.s && call_timer_relayed(to->call) && call_other(to)->timer.through) {
 		to->answered_once = true;
 		return accept_through(to, msg);
@@ -292,16 +286,14 @@ int call_timer_invite(struct call_leg *to, struct sipua_msg *msg, const struct w
 {
 	const struct call_timer_conf *p = profile_of(to);
 	struct expires e = expires_of(from);
-	int err;
 
-	if (is_off(to))
+	if (call_timer_leg_off(to))
 		return 0;
-	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
 	to->timer.through = e.s && call_timer_relayed(to->call);
-	if (!err && to->timer.through)
+	if (to->timer.through)
 		return pass(msg, from);
-	if (err || to->timer.none || (!e.s && !p->add_if_missing))
-		return err;
+	if (to->timer.none || (!e.s && !p->add_if_missing))
+		return 0;
 	return ask(p, &to->timer, msg, e.s && e.s < p->expires ? e.s : (uint32_t)p->expires);
 }
 
@@ -327,31 +319,27 @@ int call_timer_request(struct call_leg *to, struct sipua_msg *msg)
 	bool we = p->refresher == REFRESHER_AUTO || t->through ? t->role == CALL_TIMER_WE : p->refresher == REFRESHER_LOCAL;
 	int err;
 
-	if (is_off(to))
+	if (call_timer_leg_off(to))
 		return 0;
-	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	if (err || t->role == CALL_TIMER_NONE || t->none || to->call->state < CALL_UP)
-		return err;
+	if (t->role == CALL_TIMER_NONE || t->none || to->call->state < CALL_UP)
+		return 0;
 	err = add_expires(msg, s, we ? "uac" : "uas");
 	return err ? err : add_min_se(msg, t->min_se > (uint32_t)p->min_se ? t->min_se : (uint32_t)p->min_se);
 }
 
 int call_timer_forward(struct call_leg *to, struct sipua_msg *msg, const struct wire_sip *from)
 {
-	int err;
-
 	if (to->call->state < CALL_UP || !expires_of(from).s || !call_timer_relayed(to->call))
 		return call_timer_request(to, msg);
 	to->timer.through = true;
-	err = sipua_msg_add(msg, "Supported", SLICE("timer"));
-	return err ? err : pass(msg, from);
+	return pass(msg, from);
 }
 
 void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 {
 	struct expires e = expires_of(response);
 
-	if (is_off(leg))
+	if (call_timer_leg_off(leg))
 		return;
 	leg->answered_once = true;
 	leg->timer.small = 0;
@@ -369,7 +357,7 @@ void call_timer_policed(struct call_leg *leg, const struct wire_sip *sent)
 
 	if (!e.s)
 		call_timer_stop(leg);
-	else if (!is_off(leg))
+	else if (!call_timer_leg_off(leg))
 		start(leg, e.refresher == 1 ? CALL_TIMER_PEER : e.refresher == 2 ? CALL_TIMER_WE : leg->timer.role == CALL_TIMER_NONE ? CALL_TIMER_PEER : leg->timer.role, e.s);
 }
 

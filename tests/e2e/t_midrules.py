@@ -392,3 +392,27 @@ def midrule_long_hold(t):
             two.consumed(two.c)
         both_ways(two.ra, two.c.rsdp.dest(), two.rb, two.i.rsdp.dest())
         two.end()
+
+
+@test()
+def midrule_large(t):
+    """descriptions that would make the record too large to be written are 513, from either side and in an answer; what is in force is known to the next engine"""
+    bed = own(t, mine={'reinvite': {'hold': 'relay', 'refresh': 'relay', 'offerless': 'relay'}})
+    long = tuple('a=x-%03d:%s' % (k, 'x' * 700) for k in range(30))
+    two = Two(bed, '7120')
+    for x in (two.c, two.i):
+        two.final(x, two.ask(x, direction='sendonly', extra=long), 513)
+    tx = two.ask(two.c, direction='sendonly')
+    m = two.take(two.i, 'INVITE', 'sendonly')
+    two.give(two.i, m, direction='recvonly', extra=long)
+    check(two.final(two.c, tx, 513).status == 513, 'a long answer')
+    two.i.expect('ACK')
+    # the callee has the hold, and gets back what was in force
+    m = two.take(two.i, 'INVITE', 'sendrecv')
+    two.give(two.i, m)
+    two.i.expect('ACK')
+    two.relayed(two.c, two.i, 'sendonly', direction='sendonly', answer={'direction': 'recvonly'})
+    equal(bed.d.counter('postern_call_records_failed_total'), 0.0, 'records that could not be written')
+    bed.d.restarted('engine', bed.d.kill('engine'))
+    two.relayed(two.c, two.i, 'sendrecv')
+    two.end()

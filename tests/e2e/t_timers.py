@@ -63,3 +63,24 @@ def timer_off_and_refused(t):
     c, i, r = up(bed, '8120', [TIMER, ('Require', 'timer'), ('Session-Expires', '1800')])
     equal((r.get('session-expires'), 'timer' in r.tokens('supported')), ('', False), 'timer in the 200')
     hang_up(c, i)
+
+
+@test()
+def timer_in_supported(t):
+    """Supported says timer, 100rel, replaces on one line (linphone reads the first alone) in INVITE, 18x, 2xx and to OPTIONS; under mode off no timer"""
+    bed = Bed(t, start=False, trunk_b={'session_timer': 'none'})
+    bed.doc['session_timers'] = [{'id': 'none', 'mode': 'off'}]
+    bed.d.write()
+    bed.d.start()
+    for x, y, mine, other in ((bed.a, bed.b, 'timer, 100rel, replaces', '100rel, replaces'), (bed.b, bed.a, '100rel, replaces', 'timer, 100rel, replaces')):
+        equal(x.ask('OPTIONS').all('supported'), [mine], 'Supported of the 200 to OPTIONS')
+        c = x.call('8130', sdp=sdp_text(x.ip, 30000))
+        i = y.await_call('8130')
+        equal(i.inv.all('supported'), [other], 'Supported of the INVITE')
+        i.reply(180)
+        equal(c.wait(180).all('supported'), [mine], 'Supported of the 180')
+        i.reply(200, sdp=sdp_text(y.ip, 31000))
+        equal(c.wait(200).all('supported'), [mine], 'Supported of the 200')
+        i.expect('ACK')
+        equal(c.request('UPDATE').final().all('supported'), [mine], 'Supported of the 200 to UPDATE')
+        hang_up(c, i)
