@@ -343,8 +343,8 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 		return;
 	leg->answered_once = true;
 	leg->timer.small = 0;
-	if (e.s)
-		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s);
+	if (e.s) /* below the least of RFC 4028 section 4 it would have us refresh without end */
+		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s < SMALLEST && !leg->timer.through ? SMALLEST : e.s);
 	else if (leg->timer.role == CALL_TIMER_WE && leg->timer.unaware && !leg->timer.none)
 		start(leg, CALL_TIMER_WE, leg->timer.s); /* it never knew of the timer that we keep for it */
 	else

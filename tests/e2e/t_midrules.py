@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sentences of design.md section 6 beside its table: what crosses and what never does, streams that go and come, UPDATE in early dialogs, glare, storms."""
+import json
+import re
 import time
 
 from lib.base import check, equal, test, until
@@ -354,6 +356,9 @@ def midrule_storm(t):
     equal(bed.d.counter('postern_midcall_storm_total'), 3.0, 'storm counter')
     call = next(x for x in bed.d.calls() if x['to'] == '7100')
     check('storm' in bed.d.get('/calls/%s/decisions' % call['id']).text, 'no decision says storm')
+    # the event says it once in a window of ten seconds
+    told = until(lambda: [json.loads(m) for m in re.findall(r'(\{"time_ms".*"type":"storm".*\})', bed.d.log())], 5, 'the event of a storm')
+    equal([(e['class'], e['call'], e['leg'], e['requests']) for e in told], [('call', call['id'], 'a', 11)], 'events')
     two.end()
 
 
@@ -415,4 +420,55 @@ def midrule_large(t):
     equal(bed.d.counter('postern_call_records_failed_total'), 0.0, 'records that could not be written')
     bed.d.restarted('engine', bed.d.kill('engine'))
     two.relayed(two.c, two.i, 'sendrecv')
+    two.end()
+
+
+REL = ('Supported', '100rel')
+
+
+def early_answer(two, headers):
+    """His re-INVITE to hold, answered by a reliable 183 that has the answer: (transaction, request at the other side, the 183 that he got or None)."""
+    tx = two.ask(two.c, headers=headers, direction='sendonly')
+    m = two.take(two.i, 'INVITE', 'sendonly')
+    two.i.reply(183, to=m, sdp=two.sdp('b', direction='recvonly', version=3), headers=[('Require', '100rel'), ('RSeq', '7'), ALLOW])
+    if REL in headers:
+        r = tx.response(183)
+        equal((r.sdp.direction(), r.get('require')), ('recvonly', '100rel'), 'the 183')
+        k = two.c.request('PRACK', headers=[('RAck', '%s %s' % (r.get('rseq'), r.get('cseq')))])
+    p = two.i.expect('PRACK')
+    equal(p.get('rack'), '7 ' + m.get('cseq'), 'RAck')
+    two.i.reply(200, to=p)
+    if REL in headers:
+        equal(k.final().status, 200, 'PRACK')
+    return tx, m
+
+
+@test()
+def midrule_reliable_reinvite(t):
+    """a reliable 1xx to a relayed re-INVITE: what it answered holds though the request fails, on both legs; where the requester cannot have it reliably, the other side gets back what was in force"""
+    bed = Bed(t)
+    two = Two(bed, '7130', headers=(ALLOW, REL))
+    tx, m = early_answer(two, (ALLOW, REL))
+    two.i.reply(200, to=m, headers=[ALLOW])
+    two.final(two.c, tx)
+    two.i.expect('ACK')
+    two.consumed(two.c, 'recvonly', direction='sendonly')
+    two.relayed(two.c, two.i, 'sendrecv')
+    # it fails after the answer was acknowledged: the hold is effective (RFC 6141 3.3), the same again is a refresh
+    tx, m = early_answer(two, (ALLOW, REL))
+    two.i.reply(500, to=m)
+    two.i.expect('ACK')
+    two.final(two.c, tx, 500)
+    two.consumed(two.c, 'recvonly', direction='sendonly')
+    two.relayed(two.c, two.i, 'sendrecv')
+    two.end()
+    two = Two(bed, '7131')
+    tx, m = early_answer(two, (ALLOW,))
+    two.i.reply(500, to=m)
+    two.i.expect('ACK')
+    two.final(two.c, tx, 500)
+    m = two.take(two.i, 'INVITE', 'sendrecv')
+    two.give(two.i, m)
+    two.i.expect('ACK')
+    two.consumed(two.c)
     two.end()

@@ -45,8 +45,12 @@ static const char *sdp_of(const struct party *p, bool sdp)
 {
 	static char text[512];
 
-	snprintf(text, sizeof(text), "v=0\r\no=- %d %u IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n%s%s%s",
-		p->name, p->cseq, p->name == 'A' ? 30000 : 31000, *p->dir ? "a=" : "", p->dir, *p->dir ? "\r\n" : "");
+	if (p->fax)
+		snprintf(text, sizeof(text), "v=0\r\no=- %d %u IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image %d udptl t38\r\na=T38FaxVersion:0\r\n", p->name, p->cseq,
+			p->name == 'A' ? 30000 : 31000);
+	else
+		snprintf(text, sizeof(text), "v=0\r\no=- %d %u IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n%s%s%s",
+			p->name, p->cseq, p->name == 'A' ? 30000 : 31000, *p->dir ? "a=" : "", p->dir, *p->dir ? "\r\n" : "");
 	return sdp ? text : "";
 }
 
@@ -140,11 +144,17 @@ static void take(struct party *p)
 
 bool party_read(struct party *p)
 {
+	const char *body;
 	ssize_t n = recv(p->fd, p->last, sizeof(p->last) - 1, MSG_DONTWAIT);
 
 	if (n < 0)
 		return false;
 	p->last[n] = 0;
+	body = strstr(p->last, "\r\n\r\nv=");
+	if (body) {
+		memcpy(p->before, p->shown, sizeof(p->before));
+		snprintf(p->shown, sizeof(p->shown), "%s", body + 4);
+	}
 	take(p);
 	return true;
 }

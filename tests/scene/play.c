@@ -13,6 +13,8 @@
  *   A none | A skip             nothing has come; whatever has come is passed over
  *   A says Supported: timer | Session-Expires: 90     headers of all that it sends from now on; nothing: none
  *   A hold sendonly             direction of its descriptions from now on; nothing: none is said
+ *   A fax                       its descriptions are of T.38 from now on
+ *   A repeats                   the message that it got last has the same body as the one with a body before
  *   A has Min-SE: 90 | A lacks Min-SE | A shows a=sendonly | A hides a=sendonly
  *                               of the message that it got last: header and value, no such header, a line of its body, no such line
  *   A again                     its last request once more
@@ -132,6 +134,10 @@ static bool look(struct scene *s, struct party *p, const char *word, const char 
 		says(p, rest);
 	else if (!strcmp(word, "hold"))
 		snprintf(p->dir, sizeof(p->dir), "%s", rest);
+	else if (!strcmp(word, "fax"))
+		p->fax = true;
+	else if (!strcmp(word, "repeats"))
+		*ret = *p->shown && !strcmp(p->shown, p->before) ? true : no(s, "the same description", p->last);
 	else if (!strcmp(word, "again"))
 		party_again(p);
 	else if (!strcmp(word, "has"))

@@ -22,6 +22,8 @@ struct party {
 	unsigned cseq, invite_cseq, branches;
 	bool caller;
 	char says[512], dir[32];            /* headers of all that it sends, lines with their ends; direction of its descriptions */
+	bool fax;                           /* they are of T.38 */
+	char shown[RIG_TEXT], before[RIG_TEXT]; /* the last description that it got, and the one before */
 	char sent[RIG_TEXT];                /* its last request */
 };
 
