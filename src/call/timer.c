@@ -10,6 +10,7 @@
 #include "postern/conf.h"
 
 #define SMALLEST 90u        /* RFC 4028 section 4 */
+#define FLOOR_S  10u        /* least interval of a 2xx that we follow: no peer may say so little, none has us refresh without end */
 #define AGAIN_MS 10000      /* a refresh that failed, without Retry-After */
 
 enum { MODE_LOCAL, MODE_RELAY, MODE_OFF };
@@ -343,8 +344,8 @@ void call_timer_accepted(struct call_leg *leg, const struct wire_sip *response)
 		return;
 	leg->answered_once = true;
 	leg->timer.small = 0;
-	if (e.s) /* below the least of RFC 4028 section 4 it would have us refresh without end */
-		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s < SMALLEST && !leg->timer.through ? SMALLEST : e.s);
+	if (e.s)
+		start(leg, e.refresher == 2 ? CALL_TIMER_PEER : CALL_TIMER_WE, e.s < FLOOR_S && !leg->timer.through ? FLOOR_S : e.s);
 	else if (leg->timer.role == CALL_TIMER_WE && leg->timer.unaware && !leg->timer.none)
 		start(leg, CALL_TIMER_WE, leg->timer.s); /* it never knew of the timer that we keep for it */
 	else
