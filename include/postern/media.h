@@ -40,6 +40,29 @@ int media_map_parse(struct slice blob, const struct media_map_entry **ret, uint3
  */
 int media_port_sockets(const union base_addr *rtp, int ret_fd[2]);
 
+/** Could media_port_sockets bind this entry now? Nothing stays open. @return 0 or -errno */
+int media_port_probe(const union base_addr *rtp);
+
+/* ---- shared sockets: a pair of them per worker for all ports, where kernel and rights allow it (BPF sk_lookup). The supervisor's ---- */
+#define MEDIA_SHARED_WORKERS 64
+#define MEDIA_SHARED_HOSTS 64          /* addresses at most */
+struct media_shared;
+/**
+ * Sockets for MEDIA_SHARED_WORKERS workers, and the program that leads packets of ports on so many addresses to them, in this network namespace. It ends
+ * with media_shared_close, or with the caller's process.
+ * @param rcvbuf   [in]  bytes of a main socket's queue
+ * @param ret_step [out] what was refused, where it fails. Static
+ * @return 0, -errno
+ */
+int media_shared_open(unsigned hosts, int rcvbuf, struct media_shared **ret, const char **ret_step);
+void media_shared_close(struct media_shared *s); /* NULL is legal */
+/** What media needs of it, in the order in which media_proc_params wants it. Borrowed. */
+const int *media_shared_fds(const struct media_shared *s, uint32_t *ret_n);
+/** Addresses that it has room for. */
+uint32_t media_shared_hosts(const struct media_shared *s);
+/** Lead the ports of this map; a later one is the same with more at its end. ERR_FULL: more addresses than there is room for; -errno */
+int media_shared_map(struct media_shared *s, const struct media_map_entry *map, uint32_t nmap);
+
 /** Regions of the `streams` memory for a map of so many entries. */
 size_t media_slots_bytes(uint32_t nslots);
 size_t media_header_bytes(void);
@@ -155,8 +178,9 @@ struct media_proc_params {
 	const struct loop_shm *streams;
 	const struct loop_shm *keys;   /* NULL: plain RTP alone */
 	const struct media_map_entry *map; uint32_t nmap;
-	const int *fds;                /* 2 * nmap sockets in map order, -1 where none; borrowed for life */
-	unsigned workers;              /* 1.. */
+	const int *fds;                /* 2 * nmap sockets in map order, -1 where none; or those of media_shared_fds. Borrowed for life */
+	uint32_t shared_hosts;         /* media_shared_hosts; 0: a socket per port */
+	unsigned workers;              /* 1.., with shared sockets as many as these are for */
 	bool gather;                   /* wake-ups may be gathered while it pays */
 };
 /** Take up what the memory says (open slots go on at once), start the workers. */

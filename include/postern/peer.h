@@ -29,7 +29,7 @@ struct peer_system_conf {
 	struct { int64_t bytes; } trace;
 	bool mask_dtmf;
 	struct { int64_t message_bytes, connections, connections_per_source, handshake_seconds, idle_seconds, source_rate; } caps;
-	struct { int64_t workers; int gather; } media_process;     /* gather: 0 auto, 1 off */
+	struct { int64_t workers; int gather, sockets; } media_process; /* gather: 0 auto, 1 off; sockets: 0 auto, 1 ports, 2 shared */
 	struct peer_common common;
 };
 struct peer_realm_conf {

@@ -96,6 +96,8 @@ static void tell_fixed(const struct super *s, const struct conf_doc *doc, struct
 		conf_warn(notes, "/system/caps/connections", "there are descriptors for %u connections: more of them at the next start, where the limit of open files allows", s->p->limits.connections);
 	if (sys->trace.bytes && app_limits_trace(sys) != s->p->trace_bytes)
 		conf_warn(notes, "/system/trace/bytes", "the ring keeps the %llu bytes that it had at the start: the new size counts from the next start on", (unsigned long long)s->p->trace_bytes);
+	if (sys->media_process.sockets != was->media_process.sockets)
+		conf_warn(notes, "/system/media_process/sockets", "media sockets are made anew at the next start");
 }
 
 /* The files that the document names: those that came with it, else the state folder's. */

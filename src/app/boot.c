@@ -47,6 +47,7 @@ int app_setup_print(const struct app_setup *s, void *buf, size_t size)
 	wr_u32(&w, s->connections);
 	wr_u32(&w, s->sockets);
 	wr_u32(&w, s->socket_room);
+	wr_u32(&w, s->shared_hosts);
 	wr_u32(&w, s->workers);
 	wr_slice(&w, s->token_hash);
 	tags_print(&w, s->tag, s->ntags);
@@ -65,6 +66,7 @@ int app_setup_parse(struct slice body, struct app_setup *ret)
 	s.connections = rd_u32(&r);
 	s.sockets = rd_u32(&r);
 	s.socket_room = rd_u32(&r);
+	s.shared_hosts = rd_u32(&r);
 	s.workers = rd_u32(&r);
 	s.token_hash = rd_slice(&r);
 	tags_parse(&r, s.tag, APP_BOOT_FDS, &s.ntags);

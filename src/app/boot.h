@@ -64,6 +64,7 @@ struct app_setup {
 	uint32_t connections;              /* SIP connections that the descriptors allow */
 	uint32_t sockets;                  /* media: length of the socket table */
 	uint32_t socket_room;              /* media: the longest that later revisions may make it */
+	uint32_t shared_hosts;             /* media: its sockets are shared by the ports of so many addresses; 0: two per pair */
 	uint32_t workers;                  /* media: threads that fit the machine */
 	struct slice token_hash;           /* admin */
 	uint32_t ntags;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "app/files.h"
+#include "app/steer.h"
 #include "postern/conf.h"
 #include "postern/ctl.h"
 #include "postern/peer.h"
@@ -38,8 +39,10 @@ static void plan(const struct conf_doc *doc, struct conf_errors *errs, struct ap
 {
 	struct app_limits first;
 
-	app_limits_plan(doc, UINT64_MAX, NULL, &first);
-	app_limits_plan(doc, app_limits_raise(first.wanted), errs, ret);
+	bool shared = app_steer_possible(doc);
+
+	app_limits_plan(doc, UINT64_MAX, shared, NULL, &first);
+	app_limits_plan(doc, app_limits_raise(first.wanted), shared, errs, ret);
 }
 
 /* A configuration may be larger than the other files. */

@@ -47,6 +47,15 @@ static void gather(const struct super *s, enum app_role role, struct handout *h)
 	}
 }
 
+/* Length of media's table of sockets. */
+static uint32_t sockets_of(const struct app_ports *p)
+{
+	uint32_t n;
+
+	app_ports_fds(p, &n);
+	return n;
+}
+
 /* Threads of media that fit the machine: a core is the engine's. */
 static uint32_t workers(void)
 {
@@ -62,7 +71,8 @@ int app_feed_setup(struct child *c)
 	struct handout h;
 	struct app_setup setup = {
 		.level = s->p->level, .max_calls = s->p->limits.max_calls, .connections = s->p->limits.connections,
-		.sockets = role == APP_MEDIA ? 2 * s->ports.nmap : 0, .socket_room = role == APP_MEDIA ? 2 * s->ports.room : 0, .workers = workers(),
+		.sockets = role == APP_MEDIA ? sockets_of(&s->ports) : 0, .shared_hosts = s->ports.shared ? media_shared_hosts(s->ports.shared) : 0,
+		.socket_room = role != APP_MEDIA ? 0 : s->ports.shared ? sockets_of(&s->ports) : 2 * s->ports.room, .workers = workers(),
 		.token_hash = role == APP_ADMIN ? slice_str(s->p->token_hash) : SLICE(""),
 	};
 	uint8_t buf[SETUP_BYTES];
@@ -87,11 +97,11 @@ int app_feed_sockets(struct child *c)
 	const struct super *s = c->seat->super;
 	uint8_t body[4 + 4 * PORTION];
 	struct writer w = writer_on(body, sizeof(body));
-	uint32_t left, n;
+	uint32_t left, n, all;
 	int err;
 
 	if (c->seat->role == APP_MEDIA && !c->growing) /* there may be more by now than when it was born */
-		c->sockets = 2 * s->ports.nmap;
+		c->sockets = sockets_of(&s->ports);
 	left = c->sockets - c->sockets_sent;
 	n = left < PORTION ? left : PORTION;
 	if (n == 0 && c->growing) {
@@ -103,7 +113,7 @@ int app_feed_sockets(struct child *c)
 	wr_u32(&w, n);
 	for (uint32_t i = 0; i < n; i++)
 		wr_u32(&w, c->sockets_sent + i);
-	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, (c->growing ? s->revise.ports.media : s->ports.media) + c->sockets_sent, n);
+	err = loop_chan_send(c->chan, APP_BOOT_SOCKETS, 0, (struct slice){ (char *)body, wr_len(&w) }, app_ports_fds(c->growing ? &s->revise.ports : &s->ports, &all) + c->sockets_sent, n);
 	c->sockets_sent += n;
 	return err;
 }
@@ -114,7 +124,7 @@ int app_feed_grow(struct child *c)
 
 	c->growing = true;
 	c->asked = s->revise.transaction;
-	c->sockets = 2 * s->revise.ports.nmap;
+	c->sockets = sockets_of(&s->revise.ports);
 	return app_feed_sockets(c);
 }
 

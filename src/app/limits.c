@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * app/limits: descriptors. The supervisor and media hold every socket of every port pair, the engine a descriptor per
+ * app/limits: descriptors. The supervisor and media hold every socket of every port pair where these share none, the engine a descriptor per
  * connection; each has a limit of its own, so the largest of them counts.
  */
 #include "app/limits.h"
@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "postern/conf.h"
+#include "postern/media.h"
 #include "postern/peer.h"
 
 #define RESERVE 192            /* loop, memories, channels, libraries, database: generous */
@@ -100,7 +101,14 @@ static void lower_calls(struct app_limits *p, struct conf_errors *notes)
 		p->max_calls = calls;
 }
 
-void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_errors *notes, struct app_limits *ret)
+uint32_t app_limits_pairs(uint64_t allowed, size_t nlisteners)
+{
+	uint64_t fixed = RESERVE + 3 * nlisteners, pairs = allowed > fixed ? (allowed - fixed) / FDS_PER_PAIR : 0;
+
+	return pairs < UINT32_MAX ? (uint32_t)pairs : UINT32_MAX;
+}
+
+void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, bool shared, struct conf_errors *notes, struct app_limits *ret)
 {
 	struct app_limits p = { .allowed = allowed };
 	const struct peer_system_conf *sys;
@@ -112,11 +120,11 @@ void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_e
 	plan_realms(doc, notes, &p, sys->max_calls);
 	p.max_calls = sys->max_calls > 0 ? (uint32_t)sys->max_calls : p.pairs_wanted / 2 + 1;
 	fixed = RESERVE + 3 * nlisten;
-	p.wanted = fixed + (uint64_t)FDS_PER_PAIR * p.pairs_wanted;
+	p.wanted = fixed + (shared ? 2 * MEDIA_SHARED_WORKERS : (uint64_t)FDS_PER_PAIR * p.pairs_wanted);
 	room = allowed > fixed ? allowed - fixed : 0;
 	p.pairs = p.pairs_wanted;
-	if (p.pairs > room / FDS_PER_PAIR)
-		p.pairs = (uint32_t)(room / FDS_PER_PAIR);
+	if (!shared && p.pairs > app_limits_pairs(allowed, nlisten))
+		p.pairs = app_limits_pairs(allowed, nlisten);
 	lower_calls(&p, notes);
 	p.connections = (uint32_t)(room < UINT32_MAX ? room : UINT32_MAX);
 	*ret = p;

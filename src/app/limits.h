@@ -19,9 +19,12 @@ struct app_limits {
 /**
  * Work out what a document needs under a limit. Pure.
  * @param allowed [in]    RLIMIT_NOFILE
+ * @param shared  [in]    media ports share sockets: a port needs no descriptor
  * @param notes   [inout] warnings that say what is lowered and what to raise; NULL: none
  */
-void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, struct conf_errors *notes, struct app_limits *ret);
+void app_limits_plan(const struct conf_doc *doc, uint64_t allowed, bool shared, struct conf_errors *notes, struct app_limits *ret);
+/** So many pairs with two sockets each can be held by a process with that limit beside so many listeners. */
+uint32_t app_limits_pairs(uint64_t allowed, size_t nlisteners);
 struct peer_realm_conf;
 /** Port pairs of a realm on one address, and the first RTP port of them. */
 uint32_t app_limits_range(const struct peer_realm_conf *r, uint16_t *ret_first);

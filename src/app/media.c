@@ -22,12 +22,17 @@ static int media_init(struct role *r)
 		base_log(BASE_ERROR, "media", "the SRTP library does not take our ciphers");
 		return err;
 	}
-	return r->setup.sockets == 2 * r->nmap ? 0 : ERR_WRONGSTATE;
+	return r->setup.shared_hosts || r->setup.sockets == 2 * r->nmap ? 0 : ERR_WRONGSTATE;
 }
 
 static int media_prepare(struct role *r, char why[static 256])
 {
 	return 0; /* what media needs of a revision comes with each wish of the engine */
+}
+
+static bool has_sockets(const struct role *r)
+{
+	return r->media_taken >= (r->setup.shared_hosts ? r->setup.sockets : 2 * r->nmap);
 }
 
 static struct shape { unsigned workers; bool gather; } shape; /* as they were started */
@@ -46,7 +51,7 @@ static int start(struct role *r)
 	shape = shape_of(r);
 	return media_proc_start(&(struct media_proc_params){
 		.loop = r->loop, .chan_fd = fcntl(engine, F_DUPFD_CLOEXEC, 3), .streams = &r->streams, .keys = &r->keys, .wishes = &r->wishes, .map = r->map, .nmap = r->nmap,
-		.fds = r->media, .workers = shape.workers, .gather = shape.gather,
+		.fds = r->media, .shared_hosts = r->setup.shared_hosts, .workers = shape.workers, .gather = shape.gather,
 	}, &proc);
 }
 
@@ -59,7 +64,7 @@ static void media_commit(struct role *r)
 		return;
 	media_proc_stop(proc);
 	proc = NULL;
-	if (r->media_taken < 2 * r->nmap || start(r)) {
+	if (!has_sockets(r) || start(r)) {
 		base_log(BASE_ERROR, "media", "the workers do not start anew");
 		app_role_end(r, 70);
 	}
@@ -71,7 +76,7 @@ static void media_abort(struct role *r)
 
 static int media_go(struct role *r)
 {
-	if (r->media_taken < 2 * r->nmap)
+	if (!has_sockets(r))
 		return ERR_WRONGSTATE;
 	engine = app_role_take_chan(r, APP_FD_CHAN_ENGINE);
 	return start(r);

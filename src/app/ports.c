@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/limits.h"
+#include "app/sockets.h"
 #include "postern/conf.h"
 #include "postern/loop.h"
 #include "postern/peer.h"
@@ -19,29 +20,39 @@ uint32_t app_ports_room(uint32_t nmap)
 	return nmap + (nmap > MORE ? nmap : MORE);
 }
 
-int app_ports_init(struct app_ports *p, const struct media_map_entry *map, uint32_t nmap, const int *media, int blob)
+int app_ports_init(struct app_ports *p, const struct app_sockets *s, int blob)
 {
-	*p = (struct app_ports){ .nmap = nmap, .room = app_ports_room(nmap), .map = calloc(nmap + 1, sizeof(*map)), .media = calloc(2 * (size_t)nmap + 1, sizeof(*media)),
-		.blob = fcntl(blob, F_DUPFD_CLOEXEC, 3) };
+	uint32_t nmap = s->nmap;
+
+	*p = (struct app_ports){ .nmap = nmap, .room = app_ports_room(nmap), .shared = s->shared, .map = calloc(nmap + 1, sizeof(*p->map)),
+		.media = calloc(2 * (size_t)nmap + 1, sizeof(*p->media)), .blob = fcntl(blob, F_DUPFD_CLOEXEC, 3) };
 	if (p->blob < 0)
 		return -errno;
 	if (!p->map || !p->media)
 		return -ENOMEM;
 	if (nmap) {
-		memcpy(p->map, map, nmap * sizeof(*map));
-		memcpy(p->media, media, 2 * (size_t)nmap * sizeof(*media));
+		memcpy(p->map, s->map, nmap * sizeof(*s->map));
+		memcpy(p->media, s->media, 2 * (size_t)nmap * sizeof(*s->media));
 	}
 	return 0;
 }
 
 void app_ports_fini(struct app_ports *p, uint32_t own)
 {
-	for (uint32_t i = 2 * own; p->media && i < 2 * p->nmap; i++)
+	for (uint32_t i = 2 * own; p->media && !p->shared && i < 2 * p->nmap; i++)
 		close(p->media[i]);
 	free(p->map);
 	free(p->media);
 	if (p->blob >= 0)
 		close(p->blob);
+}
+
+const int *app_ports_fds(const struct app_ports *p, uint32_t *ret_n)
+{
+	if (p->shared)
+		return media_shared_fds(p->shared, ret_n);
+	*ret_n = 2 * p->nmap;
+	return p->media;
 }
 
 /* ---- where is a port: a table by address ---- */
@@ -139,7 +150,14 @@ static int port_add(struct plan *p, const struct peer_realm_conf *r, const union
 		p->full = true;
 		return ERR_FULL;
 	}
-	err = media_port_sockets(a, &n->media[2 * n->nmap]);
+	if (!n->shared && n->nmap >= n->most) { /* media would die of it */
+		if (!p->full)
+			conf_error(p->errs, conf_pointer(p->doc, &peer_schema_realms, r, buf), "the limit of open files allows %u port pairs, retired ones included: "
+				"raise it (LimitNOFILE=, ulimit -Hn) and restart", n->most);
+		p->full = true;
+		return ERR_FULL;
+	}
+	err = n->shared ? media_port_probe(a) : media_port_sockets(a, &n->media[2 * n->nmap]);
 	if (err)
 		return err;
 	n->map[n->nmap++] = (struct media_map_entry){ .addr = *a, .realm = number, .ok = 1 };
@@ -174,7 +192,7 @@ static void pool_add(struct plan *p, const struct peer_realm_conf *r, const char
 
 static int copy(const struct app_ports *p, struct app_ports *ret)
 {
-	*ret = (struct app_ports){ .nmap = p->nmap, .room = p->room, .blob = -1, .map = calloc(p->room + 1, sizeof(*ret->map)),
+	*ret = (struct app_ports){ .nmap = p->nmap, .room = p->room, .shared = p->shared, .most = p->most, .blob = -1, .map = calloc(p->room + 1, sizeof(*ret->map)),
 		.media = malloc((2 * (size_t)p->room + 2) * sizeof(*ret->media)) };
 	if (!ret->map || !ret->media)
 		return -ENOMEM;
@@ -197,6 +215,16 @@ static int blob_make(struct app_ports *n)
 	return err;
 }
 
+/* Ports that the change, should it be given up, never brings into force stay led to us: nobody listens to them. */
+static int steer(struct plan *p)
+{
+	int err = media_shared_map(p->next->shared, p->next->map, p->next->nmap);
+
+	if (err == ERR_FULL)
+		conf_error(p->errs, "/realms", "the shared media sockets were made for %u addresses, former ones included: restart for more", media_shared_hosts(p->next->shared));
+	return err == ERR_FULL ? 0 : err;
+}
+
 static int build(struct plan *p, const struct app_ports *from, const struct app_layout *l)
 {
 	size_t n = 0;
@@ -212,6 +240,8 @@ static int build(struct plan *p, const struct app_ports *from, const struct app_
 		pool_add(p, r, r->ports.address6, l->realm[i]);
 	}
 	free(p->index.cell);
+	if (!err && p->next->shared)
+		err = steer(p);
 	if (!err && p->errs && conf_errors_count(p->errs))
 		err = ERR_CONFIG;
 	return err ? err : blob_make(p->next);
@@ -245,7 +275,7 @@ void app_ports_commit(struct app_ports *p, struct app_ports *next)
 
 void app_ports_abort(const struct app_ports *p, struct app_ports *next)
 {
-	for (uint32_t i = 2 * p->nmap; next->map && next->media && i < 2 * next->nmap; i++)
+	for (uint32_t i = 2 * p->nmap; next->map && next->media && !next->shared && i < 2 * next->nmap; i++)
 		close(next->media[i]);
 	free(next->map);
 	free(next->media);

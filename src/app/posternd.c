@@ -17,6 +17,7 @@
 #include "app/notify.h"
 #include "app/options.h"
 #include "app/state.h"
+#include "app/steer.h"
 #include "app/super.h"
 #include "postern/conf.h"
 #include "postern/peer.h"
@@ -218,7 +219,8 @@ static int step_sockets(struct start *st)
 {
 	struct app_sockets *s = &st->p.sockets;
 
-	if (app_sockets_listeners(st->now.doc, s) || app_sockets_http(&st->api, s) || app_sockets_media(st->now.doc, st->now.limits.pairs, s) ||
+	if (app_sockets_listeners(st->now.doc, s) || app_sockets_http(&st->api, s) ||
+	    app_steer_open(st->now.doc, st->now.limits.max_calls, &s->shared) || app_sockets_media(st->now.doc, st->now.limits.pairs, s) ||
 	    app_sockets_control(st->lock, &st->p.user, s))
 		return EXIT_OPEN;
 	return 0;

@@ -71,7 +71,7 @@ static void abort_one(struct child *c)
 		c->asked = 0;
 	c->voted = 0;
 	c->growing = false;
-	if (c->sockets > 2 * s->ports.nmap) /* those of the revision that is given up are closed there */
+	if (!s->ports.shared && c->sockets > 2 * s->ports.nmap) /* those of the revision that is given up are closed there */
 		c->sockets = c->sockets_sent = 2 * s->ports.nmap;
 }
 

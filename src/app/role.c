@@ -337,7 +337,7 @@ static int on_commit(struct role *r, struct loop_msg *m)
 /* Media sockets of a revision that is given up. */
 static void drop_sockets(struct role *r)
 {
-	for (uint32_t i = 2 * r->nmap; i < r->setup.socket_room && r->media[i] >= 0; i++) {
+	for (uint32_t i = 2 * r->nmap; !r->setup.shared_hosts && i < r->setup.socket_room && r->media[i] >= 0; i++) {
 		close(r->media[i]);
 		r->media[i] = -1;
 		r->media_taken--;

@@ -41,8 +41,9 @@ void app_sockets_close(struct app_sockets *s)
 {
 	for (size_t i = 0; i < s->nlisteners; i++)
 		close_one(s->listener[i]);
-	for (uint32_t i = 0; i < 2 * s->nmap; i++)
+	for (uint32_t i = 0; !s->shared && i < 2 * s->nmap; i++)
 		close_one(s->media[i]);
+	media_shared_close(s->shared);
 	close_one(s->http);
 	close_one(s->control);
 	free(s->listener);
@@ -222,14 +223,15 @@ struct pool {                              /* one address of one realm */
 };
 
 /* The first ports in use may be those of a predecessor that was killed and is on its way out: wait, but not for each of them. */
-static int open_pair(const union base_addr *rtp, int *patience, int ret_fd[2])
+static int open_pair(const struct app_sockets *s, const union base_addr *rtp, int *patience, int ret_fd[2])
 {
-	int err = media_port_sockets(rtp, ret_fd);
+	/* a port that others have is none of ours, also where it needs no socket of its own */
+	int err = s->shared ? media_port_probe(rtp) : media_port_sockets(rtp, ret_fd);
 
 	while (err == -EADDRINUSE && *patience > 0) {
 		(*patience)--;
 		poll(NULL, 0, RETRY_MS);
-		err = media_port_sockets(rtp, ret_fd);
+		err = s->shared ? media_port_probe(rtp) : media_port_sockets(rtp, ret_fd);
 	}
 	return err;
 }
@@ -242,7 +244,7 @@ static void open_pool(struct pool *p, int *patience, struct app_sockets *s)
 
 		e->addr = p->addr;
 		base_addr_set_port(&e->addr, (uint16_t)(p->first + 2 * i));
-		err = open_pair(&e->addr, patience, &s->media[2 * s->nmap]);
+		err = open_pair(s, &e->addr, patience, &s->media[2 * s->nmap]);
 		if (err) {
 			p->busy++;
 			p->err = err;
@@ -326,5 +328,10 @@ int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_socke
 		err = pool_tell(&pool[i]);
 	}
 	free(pool);
+	if (!err && s->shared) {
+		err = media_shared_map(s->shared, s->map, s->nmap);
+		if (err)
+			base_log(BASE_ERROR, "sockets", "shared media sockets cannot serve the ports error=\"%s\"", base_strerror(err));
+	}
 	return err;
 }

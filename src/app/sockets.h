@@ -15,7 +15,8 @@ struct peer_listener_conf;
 struct app_sockets {
 	int *listener; size_t nlisteners;  /* in the document's order */
 	struct media_map_entry *map; uint32_t nmap;
-	int *media;                        /* 2 * nmap, -1 where none */
+	int *media;                        /* 2 * nmap, -1 where none; with shared sockets none at all */
+	struct media_shared *shared;       /* NULL: a socket per port */
 	int http, control;
 };
 
@@ -24,7 +25,7 @@ void app_sockets_close(struct app_sockets *s);
 /** SIP listeners; a cause is logged. -errno. */
 int app_sockets_listeners(const struct conf_doc *doc, struct app_sockets *s);
 /**
- * Pairs of media ports of all realms, at most `max`, spread evenly over the realms. A port in use is left out and counted in
+ * Pairs of media ports of all realms, led to s->shared where that is there already, at most `max`, spread evenly over the realms. A port in use is left out and counted in
  * a warning. -errno where a realm's address got none at all, but for ports in use: its calls are 503 then.
  */
 int app_sockets_media(const struct conf_doc *doc, uint32_t max, struct app_sockets *s);

@@ -523,11 +523,12 @@ static int super_init(struct super *s)
 	s->doc = base_ref(s->p->doc);
 	err = app_numbers_init(&s->numbers, s->doc, s->p->sockets.listener);
 	if (!err)
-		err = app_ports_init(&s->ports, s->p->sockets.map, s->p->sockets.nmap, s->p->sockets.media, s->p->memory.map);
+		err = app_ports_init(&s->ports, &s->p->sockets, s->p->memory.map);
 	if (err)
 		return err;
 	/* before the first child: they inherit it, and ports may be added while they run */
-	app_limits_raise(s->p->limits.wanted + 2 * (uint64_t)(s->ports.room - s->ports.nmap));
+	s->ports.most = app_limits_pairs(app_limits_raise(s->p->limits.wanted + (s->ports.shared ? 0 : 2 * (uint64_t)(s->ports.room - s->ports.nmap))),
+		s->p->sockets.nlisteners);
 	for (size_t i = 0; i < APP_ROLES; i++) {
 		s->seat[i].super = s;
 		s->seat[i].role = (enum app_role)i;

@@ -7,85 +7,64 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "media/io.h"
 
-#define WAKE UINT32_MAX
 #define ARENA (MEDIA_BATCH * (MEDIA_PACKET_MAX + 64))
 
-struct media_io {
-	int ep, wake;
+struct ports {
+	struct media_io io;
 	const int *fds;
-	uint32_t nslots;
-	struct media_io_counts counts;
 	struct epoll_event ev[MEDIA_BATCH];
 	uint8_t arena[ARENA] __attribute__((aligned(64))); /* packets close to each other: a batch of speech fits the first cache */
 };
 
-int media_io_open(const int *fds, uint32_t nslots, struct media_io **ret)
+static struct ports *ports_of(struct media_io *io)
 {
-	struct media_io *io = base_alloc(sizeof(*io));
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = WAKE };
-	int err;
-
-	if (!io)
-		return -ENOMEM;
-	io->fds = fds;
-	io->nslots = nslots;
-	memset(&io->counts, 0, sizeof(io->counts));
-	io->ep = epoll_create1(EPOLL_CLOEXEC);
-	io->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (io->ep < 0 || io->wake < 0 || epoll_ctl(io->ep, EPOLL_CTL_ADD, io->wake, &ev)) {
-		err = -errno;
-		media_io_close(io);
-		return err;
-	}
-	*ret = io;
-	return 0;
+	return container_of(io, struct ports, io);
 }
 
-void media_io_close(struct media_io *io)
+static void ports_close(struct media_io *io)
 {
-	if (!io)
-		return;
-	if (io->ep >= 0)
-		close(io->ep);
-	if (io->wake >= 0)
-		close(io->wake);
-	free(io);
+	media_io_fini(io);
+	free(ports_of(io));
 }
 
-int media_io_listen(struct media_io *io, uint32_t slot)
+static int ports_listen(struct media_io *io, uint32_t slot)
 {
+	const int *fds = ports_of(io)->fds;
+
 	for (uint32_t k = 0; k < 2; k++) {
 		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 2 * slot + k };
 
-		if (io->fds[2 * slot + k] >= 0 && epoll_ctl(io->ep, EPOLL_CTL_ADD, io->fds[2 * slot + k], &ev) && errno != EEXIST)
+		if (fds[2 * slot + k] >= 0 && epoll_ctl(io->ep, EPOLL_CTL_ADD, fds[2 * slot + k], &ev) && errno != EEXIST)
 			return -errno;
 	}
 	return 0;
 }
 
-int media_io_recv(struct media_io *io, int wait_ms, struct media_in *ret, int *ret_ready)
+static void ports_expect(struct media_io *io, uint32_t slot, const union base_addr from[static 2])
 {
-	uint8_t *at = io->arena;
-	int got = 0, ready = epoll_wait(io->ep, io->ev, MEDIA_BATCH, wait_ms);
+	/* a port holds its own packets alone */
+}
+
+static int ports_recv(struct media_io *io, int wait_ms, struct media_in *ret, int *ret_ready)
+{
+	struct ports *p = ports_of(io);
+	uint8_t *at = p->arena;
+	int got = 0, ready = epoll_wait(io->ep, p->ev, MEDIA_BATCH, wait_ms);
 
 	for (int i = 0; i < ready; i++) {
-		uint32_t key = io->ev[i].data.u32;
+		uint32_t key = p->ev[i].data.u32;
 		struct media_in *in = &ret[got];
 		socklen_t len = sizeof(in->from);
-		uint64_t told;
 		ssize_t n;
 
-		if (__builtin_expect(key == WAKE, 0)) {
-			if (read(io->wake, &told, sizeof(told)) < 0)
-				continue;
+		if (__builtin_expect(key == MEDIA_IO_WAKE, 0)) {
+			media_io_awake(io);
 			continue;
 		}
-		n = recvfrom(io->fds[key], at, MEDIA_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC, &in->from.sa, &len);
+		n = recvfrom(p->fds[key], at, MEDIA_PACKET_MAX, MSG_DONTWAIT | MSG_TRUNC, &in->from.sa, &len);
 		if (n < 0)
 			continue; /* an ICMP error, or another thread's: nothing to do about it */
 		io->counts.received++;
@@ -104,27 +83,34 @@ int media_io_recv(struct media_io *io, int wait_ms, struct media_in *ret, int *r
 	return got;
 }
 
-void media_io_send(struct media_io *io, const struct media_out *out, int n)
+static void ports_send(struct media_io *io, const struct media_out *out, int n)
 {
+	const int *fds = ports_of(io)->fds;
+
 	for (int i = 0; i < n; i++) {
 		const struct media_out *o = &out[i];
 
-		if (sendto(io->fds[2 * o->slot + o->rtcp], o->p, o->n, MSG_DONTWAIT, &o->to->sa, base_addr_len(o->to)) < 0)
+		if (sendto(fds[2 * o->slot + o->rtcp], o->p, o->n, MSG_DONTWAIT, &o->to->sa, base_addr_len(o->to)) < 0)
 			io->counts.send_failed++;
 		else
 			io->counts.sent++;
 	}
 }
 
-void media_io_wake(struct media_io *io)
+int media_io_ports_open(const struct media_io_params *p, struct media_io **ret)
 {
-	uint64_t one = 1;
+	static const struct media_io_ops ops = { ports_close, ports_listen, ports_expect, ports_recv, ports_send };
+	struct ports *x = base_alloc(sizeof(*x));
+	int err;
 
-	if (write(io->wake, &one, sizeof(one)) < 0)
-		return; /* full: it is awake */
-}
-
-struct media_io_counts *media_io_counts(struct media_io *io)
-{
-	return &io->counts;
+	if (!x)
+		return -ENOMEM;
+	x->fds = p->fds;
+	err = media_io_init(&x->io, &ops);
+	if (err) {
+		ports_close(&x->io);
+		return err;
+	}
+	*ret = &x->io;
+	return 0;
 }

@@ -91,3 +91,14 @@ int media_port_sockets(const union base_addr *rtp, int ret_fd[2])
 	ret_fd[1] = b;
 	return 0;
 }
+
+int media_port_probe(const union base_addr *rtp)
+{
+	int fd[2], err = media_port_sockets(rtp, fd);
+
+	if (err)
+		return err;
+	close(fd[0]);
+	close(fd[1]);
+	return 0;
+}

@@ -183,7 +183,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 
 static int proc_workers(struct media_proc *m, const struct media_proc_params *p)
 {
-	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds,
+	struct media_worker_params wp = { .workers = m->nworkers, .flows = m->flows, .map = p->map, .nslots = p->nmap, .fds = p->fds, .shared_hosts = p->shared_hosts,
 		.own = m->own, .keys = m->keys, .wishes = m->wishes, .gather = p->gather, .heard = proc_heard, .arg = m };
 	struct media_header *h;
 	uint32_t n;

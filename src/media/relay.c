@@ -108,7 +108,7 @@ static union base_addr rtcp_target(const struct media_flow *f, const union base_
 }
 
 /* Compute the destinations and show them to readers. */
-static void flow_aim(struct media_flow *f)
+static void flow_aim(struct media_relay *r, struct media_flow *f)
 {
 	struct media_slot_addrs a;
 	const union base_addr *rtp = media_latch_target(&f->latch);
@@ -124,6 +124,8 @@ static void flow_aim(struct media_flow *f)
 	a.to[0] = f->to[0];
 	a.to[1] = f->to[1];
 	media_slot_aim(f->s, &a);
+	if (r->expect)
+		r->expect(r->expect_arg, f->slot, f->to); /* packets come from where they are sent to */
 }
 
 /* After a start of the process: go on with the latch that is in memory. */
@@ -194,8 +196,11 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 	}
 	f->gen = sw.gen;
 	f->open = sw.gen && sw.open;
-	if (!f->open)
-		return; /* the figures stay to be read */
+	if (!f->open) { /* the figures stay to be read */
+		if (r->expect)
+			r->expect(r->expect_arg, f->slot, (union base_addr[2]){ nowhere, nowhere });
+		return;
+	}
 	if (first) {
 		flow_restore(f);
 		media_digits_restore(r, f);
@@ -215,7 +220,7 @@ static void flow_load(struct media_relay *r, struct media_flow *f)
 	renumber_load(f, w);
 	peer_load(r, f, w->peer);
 	media_latch_signal(&f->latch, remote_usable(r, f, w) ? &w->remote : &nowhere, w->flags & MEDIA_STRICT, sw.since_us);
-	flow_aim(f);
+	flow_aim(r, f);
 	media_digits_start(r, f, w);
 }
 
@@ -327,14 +332,14 @@ static bool rtcp_source_ok(struct media_flow *f, const union base_addr *from, in
 	return signalled || same || !f->rtcp_learned || now_us - f->rtcp_source_us >= MEDIA_LATCH_RTCP_SILENCE_US;
 }
 
-static void rtcp_source_learn(struct media_flow *f, const union base_addr *from, int64_t now_us)
+static void rtcp_source_learn(struct media_relay *r, struct media_flow *f, const union base_addr *from)
 {
-	f->rtcp_source_us = now_us;
+	f->rtcp_source_us = r->now_us;
 	if (f->rtcp_learned && media_addr_same(&f->rtcp_source, from))
 		return;
 	f->rtcp_source = *from;
 	f->rtcp_learned = true;
-	flow_aim(f);
+	flow_aim(r, f);
 }
 
 /* SRTCP is opened in place; plain passes. */
@@ -406,7 +411,7 @@ static bool relay_rtcp(struct media_relay *r, struct media_flow *f, const struct
 	}
 	if (!rtcp_open(r, f, in, f->rtcp_learned && media_addr_same(&f->rtcp_source, &in->from)))
 		return false;
-	rtcp_source_learn(f, &in->from, r->now_us);
+	rtcp_source_learn(r, f, &in->from);
 	if (!(f->flags & MEDIA_RAW) && !rtcp_read(r, f, in)) {
 		MEDIA_ADD(s->dropped_format, 1);
 		return false;
@@ -470,7 +475,7 @@ static bool rtp_latch(struct media_relay *r, struct media_flow *f, const struct 
 	if (v == MEDIA_MOVED) {
 		f->rtcp_learned = false;
 		r->latched++;
-		flow_aim(f);
+		flow_aim(r, f);
 	}
 	return true;
 }

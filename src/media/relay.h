@@ -59,6 +59,9 @@ struct media_relay {                   /* of one worker */
 	const struct media_map_entry *map;
 	uint32_t nslots;
 	unsigned index, workers;
+	/** A slot's RTP and RTCP are expected from there now (family 0: from nobody). */
+	void (*expect)(void *arg, uint32_t slot, const union base_addr from[static 2]);
+	void *expect_arg;
 	const struct media_own *own;
 	const struct media_slot_keys *keys; /* NULL: plain RTP alone */
 	struct list_node secure;       /* flows with sessions */

@@ -56,6 +56,13 @@ bool media_gather_next(struct media_gather *g, int64_t now_us, unsigned packets,
 	return g->on && !full; /* never sleep on a full batch: the queue behind it would grow */
 }
 
+static void expect(void *arg, uint32_t slot, const union base_addr from[static 2])
+{
+	struct media_worker *w = arg;
+
+	media_io_expect(w->io, slot, from);
+}
+
 static void worker_count(struct media_worker *w)
 {
 	struct media_io_counts *c = media_io_counts(w->io);
@@ -67,6 +74,10 @@ static void worker_count(struct media_worker *w)
 		base_count_n(COUNTER_MEDIA_SEND_FAILED, c->send_failed - w->told.send_failed);
 	if (c->oversize != w->told.oversize)
 		base_count_n(COUNTER_MEDIA_OVERSIZE, c->oversize - w->told.oversize);
+	for (int k = 0; k < 2; k++)
+		if (c->overflown[k] != w->told.overflown[k])
+			base_count_n(k ? COUNTER_MEDIA_OVERFLOWN_GUARD : COUNTER_MEDIA_OVERFLOWN, c->overflown[k] - w->told.overflown[k]);
+	r->idle += c->strayed - w->told.strayed;
 	w->told = *c;
 	if (r->idle)
 		base_count_n(COUNTER_MEDIA_IDLE, r->idle);
@@ -237,14 +248,15 @@ int media_worker_start(const struct media_worker_params *p, struct media_worker 
 		return -ENOMEM;
 	memset(w, 0, sizeof(*w));
 	w->relay = (struct media_relay){ .flows = p->flows, .slots = p->slots, .map = p->map, .nslots = p->nslots, .index = p->index,
-		.workers = p->workers, .own = p->own, .keys = p->keys };
+		.workers = p->workers, .own = p->own, .keys = p->keys, .expect = expect, .expect_arg = w };
 	w->gather.allowed = p->gather;
 	w->on_heard = p->heard;
 	w->arg = p->arg;
 	pthread_mutex_init(&w->mail, NULL);
 	w->wishes = p->wishes;
 	media_relay_init(&w->relay);
-	err = media_io_open(p->fds, p->nslots, &w->io);
+	err = media_io_open(&(struct media_io_params){ .fds = p->fds, .map = p->map, .nslots = p->nslots, .shared_hosts = p->shared_hosts, .index = p->index,
+		.workers = p->workers }, &w->io);
 	if (err)
 		goto out;
 	sigfillset(&all);

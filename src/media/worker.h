@@ -27,6 +27,7 @@ struct media_worker_params {
 	const struct media_map_entry *map;
 	uint32_t nslots;
 	const int *fds;
+	uint32_t shared_hosts;         /* as in media_proc_params */
 	const struct media_own *own;
 	const struct media_slot_keys *keys; /* NULL: none */
 	struct media_wishes *wishes;

@@ -9,6 +9,7 @@ static const char *const transport_names[] = { "udp", "tcp", "tls", NULL };
 #define AT(member) offsetof(struct peer_system_conf, member)
 
 static const char *const gather_names[] = { "auto", "off", NULL };
+static const char *const sockets_names[] = { "auto", "ports", "shared", NULL };
 
 static const struct conf_row api_rows[] = {
 	{ .key = "address", .type = CONF_ADDRESS, .at = AT(api.address), .def = "\"127.0.0.1\"", .doc = "Where the API listens; other than loopback it needs `tls`." },
@@ -49,6 +50,8 @@ static const struct conf_row process_rows[] = {
 	{ .key = "workers", .type = CONF_INT, .at = AT(media_process.workers), .def = "0", .min = 0, .max = 64, .doc = "Threads that carry media; 0: as many as fit the machine." },
 	{ .key = "gather", .type = CONF_ENUM, .at = AT(media_process.gather), .def = "\"auto\"", .names = gather_names,
 	  .doc = "Take packets in batches by waiting a little where that saves work." },
+	{ .key = "sockets", .type = CONF_ENUM, .at = AT(media_process.sockets), .def = "\"auto\"", .names = sockets_names,
+	  .doc = "`shared`: a pair of sockets per thread for all ports (BPF sk_lookup; needs CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW at the start); `ports`: two sockets for each port pair; `auto`: shared where the machine allows it. It holds from the next start on." },
 	{ .key = NULL }
 };
 

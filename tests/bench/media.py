@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPU per relayed packet, beside rtpengine in user space: both up at once, visited in turn, one core for the relay and one for rtpgen.
 
-  media.py --bin BUILD/tests/bench [--calls 500,1000] [-d 10] [--rounds 2] [--gather]
+  media.py --bin BUILD/tests/bench [--calls 500,1000] [-d 10] [--rounds 2] [--gather] [--shared]
 
 Prints a line per run and the ratios of medians. Nothing else may run on the machine.
 """
@@ -37,8 +37,8 @@ def start(o, name, calls, folder):
             p.kill()
             raise
     else:
-        p = pinned(0, [os.path.join(o.bin, "relay"), "-n", str(calls), "-o", flows, "-b", "20000" if name == "postern" else "28000",
-                       *(["-g"] if name == "gathered" else [])], log)
+        p = pinned(0, [os.path.join(o.bin, "relay"), "-n", str(calls), "-o", flows, "-b", {"postern": "20000", "gathered": "28000", "shared": "12000", "shared+g": "52000"}[name],
+                       *(["-g"] if name in ("gathered", "shared+g") else []), *(["-s"] if name.startswith("shared") else [])], log)
         time.sleep(1.5)
     return p, flows
 
@@ -65,10 +65,11 @@ def main():
     p.add_argument("-d", default="10")
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--tries", type=int, default=3, help="runs that the machine disturbed are repeated")
+    p.add_argument("--shared", action="store_true", help="with shared sockets, too")
     p.add_argument("--gather", action="store_true", help="with wake-ups gathered, too")
     p.add_argument("--alone", action="store_true", help="without rtpengine")
     o = p.parse_args()
-    names = ["postern"] + (["gathered"] if o.gather else []) + ([] if o.alone else ["rtpengine"])
+    names = ["postern"] + (["gathered"] if o.gather else []) + (["shared"] if o.shared else []) + (["shared+g"] if o.shared and o.gather else []) + ([] if o.alone else ["rtpengine"])
     for calls in map(int, o.calls.split(",")):
         cost = {n: [] for n in names}
         with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,9 @@
 /*
  * relay: the media process with a static table of calls, without an engine, for benchmarks.
  *
- *   relay -n CALLS -o FLOWS [-b first port] [-w workers] [-g] [-c cpu]
+ *   relay -n CALLS -o FLOWS [-b first port] [-w workers] [-g] [-s] [-c cpu]
  *
+ * -s: shared sockets, not one per port.
  * Binds four ports per call on 127.0.0.1, writes the flow file for rtpgen, opens the ports and relays until SIGTERM.
  * SIGUSR1: the media process is dropped without a word, and another one begins on the same memory; rtpgen tells the gap.
  */
@@ -19,7 +20,7 @@
 #include "postern/loop.h"
 #include "postern/media.h"
 
-static struct { int calls, base, workers, cpu; bool gather; const char *out; } opt = { .calls = 100, .base = 20000, .workers = 1, .cpu = -1 };
+static struct { int calls, base, workers, cpu; bool gather, shared; const char *out; } opt = { .calls = 100, .base = 20000, .workers = 1, .cpu = -1 };
 static struct loop *loop;
 static struct loop_timer tick;
 static volatile sig_atomic_t ended, restart;
@@ -82,9 +83,23 @@ static void ports_open(struct media_map_entry *map, int *fds)
 		if (port > 65534)
 			fail("ports", ERR_NOPORT);
 		map[i] = (struct media_map_entry){ .addr = local("127.0.0.1", port), .ok = 1 };
-		if (!media_port_sockets(&map[i].addr, &fds[2 * i]))
+		if (opt.shared ? !media_port_probe(&map[i].addr) : !media_port_sockets(&map[i].addr, &fds[2 * i]))
 			i++;
 	}
+}
+
+/* The sockets that the supervisor would hand over. */
+static void shared_open(const struct media_map_entry *map, uint32_t n)
+{
+	struct media_shared *shared;
+	const char *step;
+	int err = media_shared_open(1, 16 << 20, &shared, &step);
+	uint32_t nfds;
+
+	if (err || (err = media_shared_map(shared, map, n)))
+		fail(step, err);
+	params.fds = media_shared_fds(shared, &nfds);
+	params.shared_hosts = media_shared_hosts(shared);
 }
 
 static void calls_open(struct media_client *c, FILE *f)
@@ -111,18 +126,19 @@ static void options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:o:b:w:gc:")) != -1)
+	while ((c = getopt(argc, argv, "n:o:b:w:gsc:")) != -1)
 		switch (c) {
 		case 'n': opt.calls = (int)strtol(optarg, NULL, 10); break;
 		case 'o': opt.out = optarg; break;
 		case 'b': opt.base = (int)strtol(optarg, NULL, 10); break;
 		case 'w': opt.workers = (int)strtol(optarg, NULL, 10); break;
 		case 'g': opt.gather = true; break;
+		case 's': opt.shared = true; break;
 		case 'c': opt.cpu = (int)strtol(optarg, NULL, 10); break;
 		default: exit(1);
 		}
 	if (!opt.out || opt.calls < 1) {
-		fprintf(stderr, "usage: relay -n CALLS -o FLOWS [-b port] [-w workers] [-g] [-c cpu]\n");
+		fprintf(stderr, "usage: relay -n CALLS -o FLOWS [-b port] [-w workers] [-g] [-s] [-c cpu]\n");
 		exit(1);
 	}
 }
@@ -167,6 +183,8 @@ int main(int argc, char **argv)
 	must(!loop_shm_map(fd, true, &shm));
 	params = (struct media_proc_params){ .loop = loop, .streams = &shm, .wishes = &shm, .map = map, .nmap = n, .fds = fds, .workers = (unsigned)opt.workers,
 		.gather = opt.gather };
+	if (opt.shared)
+		shared_open(map, n);
 	media_start();
 	must(!media_client_new(&(struct media_client_params){ .loop = loop, .chan_fd = pair[0], .streams = &shm, .wishes = &shm, .map = map, .nmap = n }, &client));
 	f = fopen(opt.out, "w");

@@ -17,6 +17,7 @@ from .ua import Agent
 
 TOKEN = 'e2e-admin-token-4d1f6a90c3'
 ROLES = ('engine', 'media', 'admin')
+SOCKETS = os.environ.get('POSTERN_MEDIA_SOCKETS')     # shared or ports: every daemon's back end of media, `auto` without it
 BAD = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer|Segmentation fault|stack smashing|double free|must\(')
 
 
@@ -84,6 +85,8 @@ class Postern:
         self.write()
 
     def write(self):
+        if SOCKETS:
+            self.doc.setdefault('system', {}).setdefault('media_process', {}).setdefault('sockets', SOCKETS)
         if any(p.get('certificate') == 'edge.pem' for p in self.doc.get('tls_profiles', ())):
             c = certs.make(self.t)
             for name in ('edge.pem', 'edge.key', 'ca.pem'):

@@ -127,7 +127,7 @@ static size_t plan(const char *text, uint64_t allowed, struct app_limits *ret)
 	size_t n = 0;
 
 	assert_int_equal(conf_errors_new(&notes), 0);
-	app_limits_plan(doc, allowed, notes, ret);
+	app_limits_plan(doc, allowed, false, notes, ret);
 	while (conf_errors_at(notes, n))
 		n++;
 	assert_int_equal(conf_errors_count(notes), 0); /* warnings alone */

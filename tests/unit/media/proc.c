@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The media process and its client in one process, with real sockets on loopback: relay, restart of either side, inactivity, ports. */
+/*
+ * The media process and its client in one process, with real sockets on loopback: relay, restart of either side, inactivity, ports. All of it
+ * with a socket per port, and again with shared ones where this machine lets us have them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +25,9 @@ static struct bed {
 	struct loop *loop;
 	struct media_map_entry map[SLOTS];
 	int fds[2 * SLOTS];
+	const int *io;                 /* these, or the shared ones */
+	uint32_t hosts;
+	struct media_shared *shared;
 	int pair[2];                   /* as the supervisor keeps them */
 	int memory;
 	struct loop_shm shm;
@@ -31,6 +37,8 @@ static struct bed {
 	struct media_ref inactive_ref;
 	size_t live;
 } bed;
+
+static bool on_shared;                 /* this round */
 
 struct peer { int fd[2]; union base_addr addr; };  /* RTP and RTCP of a phone */
 
@@ -52,7 +60,7 @@ static void turns(int ms)
 static void proc_up(unsigned workers)
 {
 	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .wishes = &bed.shm,
-		.map = bed.map, .nmap = SLOTS, .fds = bed.fds, .workers = workers }, &bed.proc), 0);
+		.map = bed.map, .nmap = SLOTS, .fds = bed.io, .shared_hosts = bed.hosts, .workers = workers }, &bed.proc), 0);
 }
 
 static void client_up(void)
@@ -73,6 +81,20 @@ static int setup(void **state)
 		assert_int_equal(base_addr_parse(SLICE("127.0.0.1"), (uint16_t)port, &bed.map[n].addr), 0);
 		n += !media_port_sockets(&bed.map[n].addr, &bed.fds[2 * n]);
 	}
+	bed.io = bed.fds;
+	if (on_shared) {
+		const char *step;
+		uint32_t nfds;
+
+		for (int i = 0; i < 2 * SLOTS; i++) {
+			close(bed.fds[i]);
+			bed.fds[i] = -1;
+		}
+		assert_int_equal(media_shared_open(2, 1 << 20, &bed.shared, &step), 0);
+		assert_int_equal(media_shared_map(bed.shared, bed.map, SLOTS), 0);
+		bed.io = media_shared_fds(bed.shared, &nfds);
+		bed.hosts = media_shared_hosts(bed.shared);
+	}
 	assert_int_equal(loop_new(&bed.loop), 0);
 	assert_int_equal(loop_chan_pair(bed.pair), 0);
 	assert_int_equal(loop_shm_create("streams", (struct loop_shm_spec[]){ { REGION_SLOTS, media_slots_bytes(SLOTS) },
@@ -90,7 +112,9 @@ static int teardown(void **state)
 	loop_shm_unmap(&bed.shm);
 	close(bed.memory);
 	for (int i = 0; i < 2 * SLOTS; i++)
-		close(bed.fds[i]);
+		if (bed.fds[i] >= 0)
+			close(bed.fds[i]);
+	media_shared_close(bed.shared);
 	close(bed.pair[0]);
 	close(bed.pair[1]);
 	assert_int_equal(base_live(), bed.live);
@@ -368,7 +392,7 @@ static void odd_memory(void **state)
 		{ REGION_MEDIA, media_header_bytes() } }, 2, &fd), 0);
 	assert_int_equal(loop_shm_map(fd, true, &small), 0);
 	assert_int_equal(media_proc_start(&(struct media_proc_params){ .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &small, .wishes = &bed.shm,
-		.map = bed.map, .nmap = SLOTS, .fds = bed.fds, .workers = 1 }, &p), ERR_TORN);
+		.map = bed.map, .nmap = SLOTS, .fds = bed.io, .shared_hosts = bed.hosts, .workers = 1 }, &p), ERR_TORN);
 	loop_shm_unmap(&small);
 	close(fd);
 	/* wishes and messages that make no sense are counted */
@@ -427,7 +451,7 @@ static void out_of_memory(void **state)
 	(void)state;
 	for (long n = 1; err && n < 100; n++) {
 		struct media_proc_params p = { .loop = bed.loop, .chan_fd = dup(bed.pair[1]), .streams = &bed.shm, .wishes = &bed.shm, .map = bed.map, .nmap = SLOTS,
-			.fds = bed.fds, .workers = 2 };
+			.fds = bed.io, .shared_hosts = bed.hosts, .workers = 2 };
 
 		base_alloc_fail_after(n);
 		err = media_proc_start(&p, &bed.proc);
@@ -459,5 +483,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown), cmocka_unit_test_setup_teardown(under_way, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	struct media_shared *probe;
+	const char *step;
+	int failed = cmocka_run_group_tests_name("a socket per port", tests, NULL, NULL), err = media_shared_open(2, 1 << 16, &probe, &step);
+
+	if (err) {
+		print_message("shared sockets are not tested here: %s: %s\n", step, base_strerror(err));
+		return failed;
+	}
+	media_shared_close(probe);
+	on_shared = true;
+	return failed + cmocka_run_group_tests_name("shared sockets", tests, NULL, NULL);
 }
