@@ -13,18 +13,12 @@
 
 #define FILE_MOST 4194304
 
-/** A whole file, `-` is stdin. NULL: told on stderr, unless quiet. */
-static char *file_read(const char *name, bool quiet, size_t *ret_n)
+/** What is left of a stream; NULL: too much, no memory, or *ret_err. */
+static char *stream_read(FILE *f, size_t *ret_n, int *ret_err)
 {
-	FILE *f = strcmp(name, "-") ? fopen(name, "rb") : stdin;
 	char *buf = NULL, *more;
 	size_t n = 0, cap = 0, got;
 
-	if (!f) {
-		if (!quiet)
-			fprintf(stderr, "posternctl: %s: %s\n", name, base_strerror(-errno));
-		return NULL;
-	}
 	do {
 		if (n + 4096 > cap) {
 			cap = cap ? cap * 2 : 16384;
@@ -36,15 +30,27 @@ static char *file_read(const char *name, bool quiet, size_t *ret_n)
 		got = fread(buf + n, 1, cap - n - 1, f);
 		n += got;
 	} while (got);
-	if (f != stdin)
-		fclose(f);
-	if (!buf || n > FILE_MOST) {
-		fprintf(stderr, "posternctl: %s: too large\n", name);
+	*ret_err = ferror(f) ? errno : 0; /* a folder can be opened, not read */
+	if (*ret_err || !buf || n > FILE_MOST) {
 		free(buf);
 		return NULL;
 	}
 	buf[n] = 0;
 	*ret_n = n;
+	return buf;
+}
+
+/** A whole file, `-` is stdin. NULL: told on stderr, unless quiet. */
+static char *file_read(const char *name, bool quiet, size_t *ret_n)
+{
+	FILE *f = strcmp(name, "-") ? fopen(name, "rb") : stdin;
+	int err = f ? 0 : errno;
+	char *buf = f ? stream_read(f, ret_n, &err) : NULL;
+
+	if (f && f != stdin)
+		fclose(f);
+	if (!buf && !quiet)
+		fprintf(stderr, "posternctl: %s: %s\n", name, err ? base_strerror(-err) : "too large");
 	return buf;
 }
 

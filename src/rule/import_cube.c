@@ -226,6 +226,8 @@ bool rule_cube_replacement(struct rule_out *o, struct slice s)
 			i += 3;
 		} else if (is_foreign(s, i)) {
 			return false;
+		} else if (s.p[i] == '\\' && i + 1 < s.n && s.p[i + 1] == '"') {
+			rule_out_slice(o, (struct slice){ s.p + i++, 2 });
 		} else {
 			if (s.p[i] == '"' || (s.p[i] == '\\' && i + 1 == s.n))
 				rule_out_slice(o, SLICE("\\"));
@@ -256,7 +258,7 @@ bool rule_cube_everything(struct slice header, struct slice pattern)
 /** Addresses of which there may be several. */
 static const char *many_of(struct slice header)
 {
-	static const char *const names[] = { "p-asserted-identity", "diversion", "remote-party-id" };
+	static const char *const names[] = { "p-asserted-identity", "p-preferred-identity", "diversion", "remote-party-id", "referred-by" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (rule_cube_is(header, names[i]))

@@ -94,6 +94,7 @@ static void destroy(void *obj)
 	free(d->ack_body);
 	sipua_login_free(d->login);
 	base_unref(d->policy);
+	base_unref(d->other);
 	base_unref(d->notes);
 	free(d->allow);
 	free(d->sdp_sent);

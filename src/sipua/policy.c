@@ -138,6 +138,8 @@ static void run(struct hook *h)
 	} else {
 		h->at.dst_trunk = h->at.trunk;
 		h->at.dst_realm = h->at.realm;
+		h->at.src_trunk = slice_str(h->d && h->d->other ? h->d->other->trunk : NULL);
+		h->at.src_realm = slice_str(h->d && h->d->other ? h->d->other->realm : NULL);
 	}
 	rule_chain_run(p->chain, &h->at, &sipua_pass_ops, &h->pass, &watch, &h->res);
 	shadows = h->res.verdict ? 0 : rule_chain_shadows(p->chain, h->at.hook, is_request(h));
@@ -533,6 +535,14 @@ const char *sipua_in_route(const struct sipua_in *in) { return in->route; }
 
 /* ---- dialogs ---- */
 
+static void other_set(struct sipua_dialog *d, struct sipua_policy *policy)
+{
+	struct sipua_policy *old = d->other;
+
+	d->other = policy ? base_ref(policy) : NULL;
+	base_unref(old);
+}
+
 void sipua_dialog_police(struct sipua_dialog *d, struct sipua_policy *policy, struct sipua_dialog *with)
 {
 	struct sipua_policy *old = d->policy;
@@ -541,6 +551,8 @@ void sipua_dialog_police(struct sipua_dialog *d, struct sipua_policy *policy, st
 	base_unref(old);
 	if (!with || with == d)
 		return;
+	other_set(d, with->policy);
+	other_set(with, policy);
 	if (!with->notes)
 		with->notes = d->notes ? base_ref(d->notes) : sipua_notes_new();
 	if (with->notes && with->notes != d->notes) {

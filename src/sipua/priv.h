@@ -140,7 +140,7 @@ struct sipua_dialog {
 	size_t ack_len;
 	bool ack_waits;            /* a 2xx that comes again gets none yet: the answer for it is not known */
 	struct sipua_login *login; /* credentials, or NULL */
-	struct sipua_policy *policy;
+	struct sipua_policy *policy, *other; /* other: of the call's other leg, for the names of its trunk and realm */
 	struct sipua_notes *notes; /* variables and tags of the call */
 	uint32_t stripped;         /* methods that policies took from the Allow that the peer saw last */
 	uint32_t stripped_in;      /* and from what the peer said itself */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The less trodden sentences of the policy language on live messages: drop on the way out, methods other than UPDATE, edits that meet a second try."""
-from lib.base import check, equal, test, until
+import os
+
+from lib.base import check, equal, test
 from lib.daemon import Bed
 from lib.rtp import Rtp
 from lib.sip import sdp_text
@@ -108,3 +110,32 @@ def policy_long_values(t):
     equal(len(i.inv.get('X-Copy')), 20002, 'X-Copy')
     i.reply(486)
     c.wait(486)
+
+
+@test()
+def policy_both_trunks(t):
+    """at send src.trunk and src.realm are the other leg's, dst.* the leg's own, on both legs and in the next engine too"""
+    text = 'policy p%s on send any {\n set header["X-Way"] "${src.trunk}/${src.realm} ${dst.trunk}/${dst.realm}"\n}\n'
+    bed = side_by_side(t, text % 'a', text % 'b')
+    to_b, to_a = 'a/core b/peering', 'b/peering a/core'
+    c, i, *_ = establish(bed, bed.a, bed.b, '9751')
+    equal((i.inv.get('X-Way'), c.established.get('X-Way')), (to_b, to_a), 'INVITE and its 200')
+    old = bed.d.kill('engine')
+    bed.d.restarted('engine', old)
+    for x, y, way in ((c, i, to_b), (i, c, to_a)):
+        tx = x.request('INFO', body=b'x', ctype='application/x')
+        m = y.expect('INFO')
+        equal(m.get('X-Way'), way, 'INFO')
+        y.reply(200, to=m)
+        tx.final()
+    hang_up(c, i)
+
+
+@test()
+def policy_tool_files(t):
+    """posternctl policy check of a folder, a missing and an empty file: an error with its name, an error, good"""
+    bed = bed_with(t, '')
+    folder = bed.d.dir
+    for name, code, said in ((folder, 1, folder + ': '), (os.path.join(folder, 'nowhere.policy'), 1, 'nowhere.policy: '), (os.path.join(folder, 'p.policy'), 0, '0 policies')):
+        r = bed.d.ctl('policy', 'check', name)
+        equal((r.returncode, said in r.stdout), (code, True), 'policy check %s: %s' % (name, r.stdout))
