@@ -24,6 +24,14 @@ static int64_t interval_ms(const struct plane_target *g)
 	return g->live->health == PEER_DOWN ? c->failback.interval * 1000 : 0;
 }
 
+/** How long an answer is waited for: never beyond the next probe. */
+static int64_t patience_ms(const struct plane_target *g)
+{
+	const struct peer_trunk_conf *c = g->trunk->pub->conf;
+
+	return 1000 * (c->probe.enabled && c->probe.interval < c->probe.timeout ? c->probe.interval : c->probe.timeout);
+}
+
 static int64_t drift(int64_t every) { return base_random_below((uint32_t)(every * DRIFT_PERCENT / 100 + 1)); }
 
 static void arm_at(struct plane_target *g, int64_t at)
@@ -40,7 +48,7 @@ void peer_probe_arm(struct plane_target *g)
 	int64_t every = interval_ms(g), due = peer_health_due(g), now = plane_now();
 
 	if (g->cli) {
-		arm_at(g, g->probe_sent + g->trunk->pub->conf->probe.timeout * 1000);
+		arm_at(g, g->probe_sent + patience_ms(g));
 		return;
 	}
 	/* one that is planned stays so over a revision and an engine's death, unless the interval is shorter by now */
@@ -183,7 +191,7 @@ static void on_timer(void *arg)
 	struct plane_target *g = arg;
 	int64_t now = plane_now();
 
-	if (g->cli && now >= g->probe_sent + g->trunk->pub->conf->probe.timeout * 1000)
+	if (g->cli && now >= g->probe_sent + patience_ms(g))
 		done(g, false, false, "probe-unanswered");
 	else if (!g->cli && g->live->next_ms && now >= g->live->next_ms && g->live->health != PEER_RESTING)
 		peer_probe_now(g);

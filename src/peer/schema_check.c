@@ -336,8 +336,9 @@ static void trunk_secrets(const struct conf_doc *doc, const struct peer_trunk_co
 		conf_error(errs, peer_schema_at(doc, &peer_schema_trunks, t, user ? "auth/password" : "auth/username", at), "is missing: username and password belong together");
 	if (t->registration.enabled && !conf_given(doc, &peer_schema_trunks, t, "registration/aor"))
 		conf_error(errs, peer_schema_at(doc, &peer_schema_trunks, t, "registration/aor", at), "is missing: it is what is registered");
-	if (t->probe.enabled && t->probe.timeout > t->probe.interval)
-		conf_error(errs, peer_schema_at(doc, &peer_schema_trunks, t, "probe/timeout", at), "must not be greater than probe.interval, which is %lld", (long long)t->probe.interval);
+	if (t->probe.enabled && conf_given(doc, &peer_schema_trunks, t, "probe/timeout") && t->probe.timeout > t->probe.interval)
+		conf_warn(errs, peer_schema_at(doc, &peer_schema_trunks, t, "probe/timeout", at), "is greater than probe.interval: an answer is waited for until the next probe, for %lld s",
+			(long long)t->probe.interval);
 }
 
 void peer_schema_check_trunks(const struct conf_doc *doc, struct conf_errors *errs)

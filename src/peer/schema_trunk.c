@@ -72,7 +72,7 @@ static const struct conf_row probe_rows[] = {
 	{ .key = "enabled", .type = CONF_BOOL, .at = AT(probe.enabled), .def = "false", .doc = "Probe every target." },
 	{ .key = "method", .type = CONF_TOKEN, .at = AT(probe.method), .def = "\"OPTIONS\"", .doc = "Method of the request that is sent." },
 	{ .key = "interval", .type = CONF_INT, .at = AT(probe.interval), .def = "30", .min = 1, .max = 86400, .unit = "s", .doc = "From probe to probe." },
-	{ .key = "timeout", .type = CONF_INT, .at = AT(probe.timeout), .def = "2", .min = 1, .max = 32, .unit = "s", .doc = "Without an answer for so long a probe failed." },
+	{ .key = "timeout", .type = CONF_INT, .at = AT(probe.timeout), .def = "2", .min = 1, .max = 32, .unit = "s", .doc = "Without an answer for so long, or until the next, a probe failed." },
 	{ .key = "down_after", .type = CONF_INT, .at = AT(probe.down_after), .def = "3", .min = 1, .max = 100, .doc = "Failures in a row until the target is down." },
 	{ .key = "up_after", .type = CONF_INT, .at = AT(probe.up_after), .def = "2", .min = 1, .max = 100, .doc = "Successes in a row until it is up again." },
 	STATUS_LIST("down_on", probe.down_on, 300, "[408, 500, 503]", "Answers that count as a failure."),

@@ -249,3 +249,18 @@ def cancelled_before_a_name_is_known(t):
     cdr = h.d.cdrs('2001')[0]
     equal((cdr['status'], cdr['cause'], cdr['call_id_a'], cdr['targets']), (487, 'canceled', c.call_id, []), 'CDR')
     h.b[0].none(lambda m: m.method == 'INVITE', 0.3, 'INVITE')
+
+
+@test()
+def probe_interval_below_timeout(t):
+    """an interval shorter than the timeout that is not given: an answer is waited for until the next probe, silence takes the target down"""
+    h = House(t, b={'probe': {'enabled': True, 'interval': 1, 'down_after': 2}})
+    h.b[0].deaf = True
+
+    def down():
+        for m in list(h.b[1].peek(lambda m: m.method == 'OPTIONS')):
+            h.b[1].take(lambda k, m=m: k is m, 1, 'OPTIONS')
+            answer(h.b[1], m)
+        return h.state(0) == 'down'
+    until(down, 8, lambda: 'down: %s' % h.targets())
+    equal(h.targets()[0]['reason'], 'probe-unanswered', 'reason')
