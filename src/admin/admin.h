@@ -91,6 +91,10 @@ void admin_reply_json(struct admin_request *rq, unsigned status, json_t *v);
 void admin_reply_text(struct admin_request *rq, unsigned status, const char *type, char *text);
 /** The same of any bytes. */
 void admin_reply_bytes(struct admin_request *rq, unsigned status, const char *type, char *bytes, size_t n);
+/** A page of a list of n objects, `after` being how many were seen; make gives the one at a place (a new reference). false: the query was answered 400. */
+bool admin_reply_list(struct admin_request *rq, size_t n, json_t *(*make)(void *arg, size_t at), void *arg);
+/** The same of an array (borrowed). */
+bool admin_reply_array(struct admin_request *rq, json_t *all);
 void admin_reply_empty(struct admin_request *rq, unsigned status);
 /** RFC 9457. */
 void admin_problem(struct admin_request *rq, unsigned status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

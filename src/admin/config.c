@@ -70,25 +70,9 @@ void admin_get_config(struct admin_request *rq)
 		reply(rq, NULL, conf_print(rq->a->doc, true), tag);
 }
 
-/** The objects behind `after`, which is the place of the last one seen. */
-static json_t *page_of(json_t *all, uint64_t from, unsigned limit)
-{
-	json_t *items = json_array();
-	char next[24];
-	size_t i;
-
-	for (i = (size_t)from; i < json_array_size(all) && json_array_size(items) < limit; i++)
-		json_array_append(items, json_array_get(all, i));
-	snprintf(next, sizeof next, "%zu", i);
-	return json_pack("{s:o, s:o}", "items", items, "next", i < json_array_size(all) ? json_string(next) : json_null());
-}
-
 void admin_get_collection(struct admin_request *rq)
 {
 	const struct conf_collection *c = admin_collection(rq->param[0]);
-	const char *after;
-	uint64_t from;
-	unsigned limit;
 	char tag[32], *text;
 	json_t *all;
 
@@ -96,17 +80,18 @@ void admin_get_collection(struct admin_request *rq)
 		admin_problem(rq, 404, "the configuration has no collection \"%.64s\"", rq->param[0]);
 		return;
 	}
-	if (!admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &from) || !doc_check(rq) || !etag(rq, tag))
+	if (!doc_check(rq) || !etag(rq, tag))
 		return;
 	text = conf_print_part(rq->a->doc, c->name, NULL, true);
 	all = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 	free(text);
-	if (c->single)
+	if (c->single) {
 		reply(rq, all ? all : json_object(), NULL, tag);
-	else
-		reply(rq, page_of(all, from, limit), NULL, tag);
-	if (!c->single)
-		json_decref(all);
+		return;
+	}
+	if (admin_reply_array(rq, all))
+		admin_reply_header(rq, "ETag", tag);
+	json_decref(all);
 }
 
 void admin_get_object(struct admin_request *rq)

@@ -190,32 +190,32 @@ static json_t *certificate_json(const struct store_revision_full *r, json_t *roo
 		"key_type", c.key, "key", file_of(r, "key", key ? key : f->name) != NULL, "used_by", users_of(root, f->name));
 }
 
+struct certificates { const struct store_revision_full *r; json_t *root; };
+
+static json_t *nth_certificate(void *arg, size_t at)
+{
+	const struct certificates *c = arg;
+	size_t i = 0;
+
+	for (; i < c->r->nfiles; i++)
+		if (!strcmp(c->r->files[i].kind, "certificate") && at-- == 0)
+			break;
+	return i < c->r->nfiles ? certificate_json(c->r, c->root, &c->r->files[i]) : NULL;
+}
+
 void admin_get_certificates(struct admin_request *rq)
 {
-	struct store_revision_full *r;
-	const char *after;
-	uint64_t from, n = 0;
-	unsigned limit;
-	json_t *root, *items;
-	bool more = false;
+	struct store_revision_full *r = revision_now(rq);
+	struct certificates all = { r, r ? json_loadb(r->document.p, r->document.n, 0, NULL) : NULL };
+	size_t n = 0;
 
-	if (!admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &from))
-		return;
-	r = revision_now(rq);
 	if (!r)
 		return;
-	root = json_loadb(r->document.p, r->document.n, 0, NULL);
-	items = json_array();
-	for (size_t i = 0; i < r->nfiles && !more; i++) {
-		if (strcmp(r->files[i].kind, "certificate") || n++ < from)
-			continue;
-		more = json_array_size(items) == limit;
-		if (!more)
-			json_array_append_new(items, certificate_json(r, root, &r->files[i]));
-	}
-	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", items, "next", more ? json_sprintf("%llu", (unsigned long long)from + limit) : json_null()));
-	admin_etag(rq);
-	json_decref(root);
+	for (size_t i = 0; i < r->nfiles; i++)
+		n += !strcmp(r->files[i].kind, "certificate");
+	if (admin_reply_list(rq, n, nth_certificate, &all))
+		admin_etag(rq);
+	json_decref(all.root);
 	store_revision_free(r);
 }
 

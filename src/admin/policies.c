@@ -21,38 +21,26 @@ static const struct rule_policy_conf *policy_of(struct admin_request *rq)
 }
 
 /* ---- the list ---- */
-static json_t *item(const struct ctl_maps *m, const char *id, const char *file, bool shadow)
-{
-	json_t *o = json_pack("{s:s, s:s, s:b}", "id", id, "file", file, "shadow", shadow);
+struct policies { struct ctl_maps maps; const void *const *conf; size_t n; };
 
-	json_object_update_new(o, ctl_render_policy(m, id));
+/** Those of the configuration, and the built-in one. */
+static json_t *item(void *arg, size_t at)
+{
+	const struct policies *p = arg;
+	const struct rule_policy_conf *c = at < p->n ? p->conf[at] : NULL;
+	const char *id = c ? c->id : RULE_BUILTIN_ID;
+	json_t *o = json_pack("{s:s, s:s, s:b}", "id", id, "file", c ? c->file : "builtin.policy", "shadow", c && c->shadow);
+
+	json_object_update_new(o, ctl_render_policy(&p->maps, id));
 	return o;
 }
 
 void admin_get_policies(struct admin_request *rq)
 {
-	struct ctl_maps m = admin_maps(rq->a, NULL);
-	const void *const *conf;
-	const char *after;
-	json_t *items;
-	uint64_t from;
-	unsigned limit;
-	size_t n = 0, i;
+	struct policies p = { .maps = admin_maps(rq->a, NULL) };
 
-	if (!admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &from))
-		return;
-	conf = rq->a->doc ? conf_objects(rq->a->doc, &rule_schema_policies, &n) : NULL;
-	items = json_array();
-	for (i = (size_t)from; i < n && json_array_size(items) < limit; i++) {
-		const struct rule_policy_conf *c = conf[i];
-
-		json_array_append_new(items, item(&m, c->id, c->file, c->shadow));
-	}
-	if (i == n && json_array_size(items) < limit) {
-		json_array_append_new(items, item(&m, RULE_BUILTIN_ID, "builtin.policy", false));
-		i++;
-	}
-	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", items, "next", i <= n ? json_sprintf("%zu", i) : json_null()));
+	p.conf = rq->a->doc ? conf_objects(rq->a->doc, &rule_schema_policies, &p.n) : NULL;
+	admin_reply_list(rq, p.n + 1, item, &p);
 }
 
 void admin_get_shadow(struct admin_request *rq)

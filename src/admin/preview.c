@@ -46,30 +46,23 @@ static json_t *members_json(const struct ctl_maps *m, const struct peer_group_co
 	return list;
 }
 
-static json_t *group_json(const struct ctl_maps *m, const struct peer_group_conf *g)
+struct groups { struct ctl_maps maps; const void *const *conf; size_t n; };
+
+static json_t *group_json(void *arg, size_t at)
 {
 	static const char *const names[] = { "priority", "round-robin", "weighted", "least-calls" };
+	const struct groups *all = arg;
+	const struct peer_group_conf *g = all->conf[at];
 
-	return json_pack("{s:s, s:s, s:o}", "id", g->id, "strategy", names[(unsigned)g->strategy % ARRAY_LEN(names)], "members", members_json(m, g));
+	return json_pack("{s:s, s:s, s:o}", "id", g->id, "strategy", names[(unsigned)g->strategy % ARRAY_LEN(names)], "members", members_json(&all->maps, g));
 }
 
 void admin_get_groups(struct admin_request *rq)
 {
-	struct ctl_maps m = admin_maps(rq->a, NULL);
-	const void *const *obj;
-	const char *after;
-	json_t *items;
-	uint64_t from;
-	unsigned limit;
-	size_t n = 0, i;
+	struct groups all = { .maps = admin_maps(rq->a, NULL) };
 
-	if (!admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &from))
-		return;
-	obj = rq->a->doc ? conf_objects(rq->a->doc, &peer_schema_groups, &n) : NULL;
-	items = json_array();
-	for (i = (size_t)from; i < n && json_array_size(items) < limit; i++)
-		json_array_append_new(items, group_json(&m, obj[i]));
-	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", items, "next", i < n ? json_sprintf("%zu", i) : json_null()));
+	all.conf = rq->a->doc ? conf_objects(rq->a->doc, &peer_schema_groups, &all.n) : NULL;
+	admin_reply_list(rq, all.n, group_json, &all);
 }
 
 /* ---- preview ---- */

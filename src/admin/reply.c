@@ -79,6 +79,32 @@ void admin_reply_bytes(struct admin_request *rq, unsigned status, const char *ty
 	set(rq, status, type, bytes, n);
 }
 
+bool admin_reply_list(struct admin_request *rq, size_t n, json_t *(*make)(void *arg, size_t at), void *arg)
+{
+	const char *after;
+	json_t *items;
+	unsigned limit;
+	uint64_t at;
+
+	if (!admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &at))
+		return false;
+	items = json_array();
+	for (; at < n && json_array_size(items) < limit; at++)
+		json_array_append_new(items, make(arg, (size_t)at));
+	admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", items, "next", at < n ? json_sprintf("%llu", (unsigned long long)at) : json_null()));
+	return true;
+}
+
+static json_t *nth(void *arg, size_t at)
+{
+	return json_incref(json_array_get(arg, at));
+}
+
+bool admin_reply_array(struct admin_request *rq, json_t *all)
+{
+	return admin_reply_list(rq, json_array_size(all), nth, all);
+}
+
 void admin_reply_empty(struct admin_request *rq, unsigned status)
 {
 	set(rq, status, NULL, calloc(1, 1), 0);

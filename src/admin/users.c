@@ -38,25 +38,17 @@ static bool token_add(void *arg, const struct store_token *t)
 
 void admin_get_tokens(struct admin_request *rq)
 {
-	json_t *all, *items;
-	const char *after;
-	uint64_t from, to;
-	unsigned limit;
+	json_t *all;
 	int err;
 
-	if (!user_check(rq) || !admin_query_page(rq, &limit, &after) || !admin_query_number(rq, "after", INT32_MAX, &from))
+	if (!user_check(rq))
 		return;
 	all = json_array();
-	items = json_array();
 	err = store_tokens_each(rq->a->p.store, rq->param[0], token_add, all);
-	for (to = from; to < json_array_size(all) && to - from < limit; to++)
-		json_array_append(items, json_array_get(all, (size_t)to));
-	if (err) {
-		json_decref(items);
+	if (err)
 		admin_problem(rq, 500, "the database cannot be read: %s", base_strerror(err));
-	} else {
-		admin_reply_json(rq, 200, json_pack("{s:o, s:o}", "items", items, "next", to < json_array_size(all) ? json_sprintf("%llu", (unsigned long long)to) : json_null()));
-	}
+	else
+		admin_reply_array(rq, all);
 	json_decref(all);
 }
 

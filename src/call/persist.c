@@ -24,18 +24,30 @@ static bool is_secret(struct call_text *t)
 }
 
 /** The text as the record has it: key material is not for those who map it. which: 0 in, 1 out, 2 sent, 3 view, 4 goal */
-static struct slice shown(const struct call_leg *l, unsigned which, struct slice t)
+static struct slice masked(const struct call_leg *l, unsigned which, struct slice t, bool secret)
 {
-	static char masked[2][5][WIRE_SDP_BYTES + 4096];
+	static char room[2][5][WIRE_SDP_BYTES + 4096];
 	unsigned k = l == &l->call->leg[1];
 
-	return call_crypto_secret(t) ? call_crypto_mask(t, masked[k][which], sizeof masked[k][which]) : t;
+	return secret ? call_crypto_mask(t, room[k][which], sizeof room[k][which]) : t;
 }
 
-/** What left in place of sdp_out. */
+static struct slice shown(const struct call_leg *l, unsigned which, struct call_text *t)
+{
+	return masked(l, which, text_of(t), is_secret(t));
+}
+
+/** What left in place of sdp_out: the same, unless policies edited it. */
 static struct slice sent_of(const struct call_leg *l)
 {
 	return l->dialog ? sipua_dialog_sdp_sent(l->dialog) : (struct slice){ "", 0 };
+}
+
+static bool is_sent_secret(struct call_leg *l)
+{
+	struct slice sent = sent_of(l);
+
+	return slice_eq(sent, text_of(&l->sdp_out)) ? is_secret(&l->sdp_out) : call_crypto_secret(sent);
 }
 
 void call_secrets_drop(struct call *c)
@@ -58,7 +70,8 @@ static int secrets_put(struct call *c)
 		r.leg[i].sdp_sent = sent_of(&c->leg[i]);
 		r.leg[i].view = text_of(&c->leg[i].view);
 		r.leg[i].goal = text_of(&c->leg[i].goal);
-		any |= is_secret(&c->leg[i].sdp_in) || is_secret(&c->leg[i].sdp_out) || is_secret(&c->leg[i].view) || is_secret(&c->leg[i].goal);
+		any |= is_secret(&c->leg[i].sdp_in) || is_secret(&c->leg[i].sdp_out) || is_secret(&c->leg[i].view) || is_secret(&c->leg[i].goal) ||
+			is_sent_secret(&c->leg[i]);
 	}
 	if (!any || !c->eng->secrets)
 		return 0;
@@ -72,13 +85,13 @@ static int secrets_put(struct call *c)
 #define TIMER_THROUGH 2u
 
 /** Mid-call state: what is wanted, what was shown, who refreshes. */
-static void policy_print(const struct call_leg *l, struct call_record_leg *r)
+static void policy_print(struct call_leg *l, struct call_record_leg *r)
 {
 	unsigned i;
 
-	r->view = l->view.keys == CALL_TEXT_SECRET ? shown(l, 3, text_of(&l->view)) : text_of(&l->view); /* asked by secrets_put */
+	r->view = shown(l, 3, &l->view);
 	r->identity = (struct slice){ (const char *)l->identity, sizeof l->identity };
-	r->goal = l->goal.keys == CALL_TEXT_SECRET ? shown(l, 4, text_of(&l->goal)) : text_of(&l->goal);
+	r->goal = shown(l, 4, &l->goal);
 	r->offer_state = (uint8_t)(l->was_offer | l->replaces << 2 | call_own_open(l) << 4);
 	for (i = 0; i < CALL_STREAMS; i++)
 		r->dirs |= (uint32_t)(l->want_dir[i] & 3) << (2 * i) | (uint32_t)(l->shown_dir[i] & 3) << (2 * i + 16);
@@ -130,9 +143,9 @@ static void leg_print(struct call_leg *l, struct call_record_leg *r)
 	r->routes = d.routes;
 	r->cseq_local = d.cseq_local;
 	r->cseq_remote = d.cseq_remote;
-	r->sdp_in = shown(l, 0, text_of(&l->sdp_in));
-	r->sdp_out = shown(l, 1, text_of(&l->sdp_out));
-	r->sdp_sent = shown(l, 2, sent_of(l));
+	r->sdp_in = shown(l, 0, &l->sdp_in);
+	r->sdp_out = shown(l, 1, &l->sdp_out);
+	r->sdp_sent = masked(l, 2, sent_of(l), is_sent_secret(l));
 	r->no_timer = d.no_timer;
 	r->stripped = d.stripped;
 	r->stripped_in = d.stripped_in;

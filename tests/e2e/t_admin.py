@@ -401,3 +401,35 @@ def plain(d):
         return d.get('/stats').status
     except OSError as e:
         return str(e)
+
+
+# ---- lists ----
+@test()
+def lists_alike(t):
+    """Every list: pages by limit and cursor are complete and in order; an odd limit, cursor or key is 400; a limit over 1,000 is capped"""
+    bed = Bed(t, more_trunks=[{'id': 'x%d' % k, 'realm': 'core', 'target': 'sip:%s:%d;transport=udp' % (t.ip(90), 7000 + k)} for k in range(7)])
+    c = certs.make(t)
+    for k in range(3):
+        d = bed.d
+        d.http('PUT', '/certificates/c%d.pem' % k, {'certificate': c.read('party.pem').decode(), 'key': c.read('party.key').decode()})
+        d.http('PUT', '/policies/p%d' % k, ('policy p%d on send any {\n    when has allow then remove allow["UPDATE"]\n}\n' % k).encode(), ctype='text/plain')
+        d.http('POST', '/config/trunk_groups', {'id': 'g%d' % k, 'members': [{'trunk': 'a'}]})
+        d.http('POST', '/users/admin/tokens', {})
+        bed.a.call('55%02d' % k, sdp=None).wait(lambda m: m.status >= 100)
+        i = bed.b.await_call('55%02d' % k)
+        i.reply(486)
+        i.expect('ACK')
+        d.cdrs('55%02d' % k)
+    for path, least in (('/config/trunks', 9), ('/config/revisions', 10), ('/trunks', 9), ('/trunk-groups', 3), ('/policies', 4), ('/certificates', 3), ('/users/admin/tokens', 3), ('/cdrs', 3), ('/calls', 0)):
+        whole = bed.d.get(path + '?limit=1000').json['items']
+        check(len(whole) >= least, '%s has %d items', path, len(whole))
+        for limit in (1, 2, len(whole) or 1, 100000, 10 ** 30):
+            got, after = [], ''
+            while after is not None:
+                r = bed.d.get('%s?limit=%d%s' % (path, limit, '&after=' + after if after else '')).json
+                check(len(r['items']) <= min(limit, 1000), '%s: a page of %d', path, len(r['items']))
+                got += r['items']
+                after = r['next']
+            equal([x.get('id', x.get('name', x.get('number'))) for x in got], [x.get('id', x.get('name', x.get('number'))) for x in whole], '%s by pages of %d' % (path, limit))
+        for odd in ('limit=0', 'limit=-1', 'limit=x', 'limit=', 'limit=1.5', 'limit=1&limit=2', 'after=x', 'after=-1', 'nonsense=1'):
+            equal(bed.d.get('%s?%s' % (path, odd)).status, 400, '%s?%s' % (path, odd))
