@@ -180,6 +180,13 @@ def policy_shadow(t):
     check('+ X-Shadow: yes' in r.stdout and 'reject 603' in r.stdout and '3 messages' in r.stdout, 'posternctl: %s', r.stdout)
     equal(bed.d.get('/policies/nobody/shadow').status, 404, 'shadow of nobody')
     until(lambda: bed.d.counter('postern_policy_shadows_total') == 3, 2, 'the counter')
+    # what a shadow keeps of a message has no keys, wherever they stand in it
+    c = bed.a.call('9502', sdp=sdp_text(bed.a.ip, 40000, extra=['k=clear:T1AhaGFz', 'a=crypto:1 inline:dGhlc2VjcmV0', 'a=key-mgmt:mikey AQAFgM0X']))
+    bed.b.await_call('9502').reply(486)
+    c.wait(486)
+    text = bed.d.get('/policies/p/shadow').text
+    check('k=***' in text, 'the line of the key: %s', text[:600])
+    check(not [k for k in ('T1AhaGFz', 'dGhlc2VjcmV0', 'AQAFgM0X') if k in text], 'keys in what a shadow keeps: %s', text[:3000])
 
 
 @test()
