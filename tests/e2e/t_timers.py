@@ -84,3 +84,44 @@ def timer_in_supported(t):
         i.expect('ACK')
         equal(c.request('UPDATE').final().all('supported'), [mine], 'Supported of the 200 to UPDATE')
         hang_up(c, i)
+
+
+# (Supported: timer, Session-Expires of the request) -> (Session-Expires, Require: timer) of our 2xx, by `refresher` of the profile: RFC 4028 table 2
+ASKED = {(False, ''): {'auto': 'uas', 'local': 'uas', 'peer': 'uas'},
+         (False, '600'): {'auto': 'uas', 'local': 'uas', 'peer': 'uas'},
+         (True, ''): {'auto': 'uac', 'local': 'uas', 'peer': 'uac'},
+         (True, '600'): {'auto': 'uac', 'local': 'uas', 'peer': 'uac'},
+         (True, '600;refresher=uac'): {'auto': 'uac', 'local': 'uac', 'peer': 'uac'},
+         (True, '600;refresher=uas'): {'auto': 'uas', 'local': 'uas', 'peer': 'uas'}}
+# Session-Expires of the callee's 2xx -> who refreshes its leg
+ANSWERED = {'': None, '600;refresher=uac': 'local', '600;refresher=uas': 'peer'}
+
+
+@test(seconds=60)
+def timer_matrix(t):
+    """who supports timers, what the request says, what the profile pins, add_if_missing: each combination in both roles has the refresher and interval of the table"""
+    bed = Bed(t, start=False)
+    bed.doc['session_timers'] = [{'id': who + ('' if add else '-alone'), 'expires': 1200, 'refresher': who, 'add_if_missing': add} for who in ('auto', 'local', 'peer') for add in (True, False)]
+    bed.d.write()
+    bed.d.start()
+    for who in ('auto', 'local', 'peer'):
+        for add in (True, False):
+            for trunk in ('a', 'b'):
+                r = bed.d.http('PATCH', '/config/trunks/' + trunk, {'session_timer': who + ('' if add else '-alone')}, ctype='application/merge-patch+json')
+                equal(r.status, 200, 'PATCH')
+            for k, ((supports, says), want) in enumerate(ASKED.items()):
+                answer = list(ANSWERED)[k % 3]
+                where = 'refresher %s, add_if_missing %s, timer supported %s, Session-Expires %r, answered %r' % (who, add, supports, says, answer)
+                c, i, r = up(bed, '82%02d' % k, ([TIMER] if supports else []) + ([('Session-Expires', says)] if says else []), [TIMER, ('Session-Expires', answer)] if answer else [])
+                role = want[who] if says or add else None
+                equal(r.get('session-expires'), '' if not role else '%s;refresher=%s' % ('600' if says else '1200', role), where + ': our 2xx')
+                equal('timer' in r.tokens('require'), role == 'uac', where + ': Require: timer')
+                # our INVITE: the interval that the caller gave, or ours where the profile adds it; it names whom the profile pins
+                s = '600' if says else '1200' if add else ''
+                equal(i.inv.get('session-expires'), s + {'auto': '', 'local': ';refresher=uac', 'peer': ';refresher=uas'}[who] if s else '', where + ': our INVITE')
+                legs = bed.d.get('/calls/%s' % bed.d.calls()[0]['id']).json['legs']
+                got = [leg['timer'] and (leg['timer']['refresher'], leg['timer']['expires']) for leg in legs]
+                ours = {'uac': 'peer', 'uas': 'local'}.get(role)
+                equal(got, [ours and (ours, 600 if says else 1200), ANSWERED[answer] and (ANSWERED[answer], 600)], where + ': timers of the legs')
+                hang_up(c, i)
+                bed.d.no_calls()
