@@ -472,3 +472,40 @@ def midrule_reliable_reinvite(t):
     two.i.expect('ACK')
     two.consumed(two.c)
     two.end()
+
+
+@test()
+def midrule_identity(t):
+    """an identity crosses where it changed, by an UPDATE without SDP too; one that is absent, or that Privacy keeps from a trunk that is not trusted, is no change"""
+    bed = Bed(t)
+    ask = lambda *headers: two.ask(two.c, 'UPDATE', body=False, headers=(ALLOW, *headers))
+    two = Two(bed, '7140', headers=(ALLOW, (PAI, '<sip:1@x.example>')))
+    two.final(two.c, ask())
+    two.final(two.c, ask((PAI, '<sip:1@x.example>')))
+    two.final(two.c, ask((PAI, '<sip:2@x.example>'), ('Privacy', 'id')))
+    two.quiet()
+    tx = ask((PAI, '<sip:3@x.example>'))
+    m = two.take(two.i, 'UPDATE')
+    equal((m.body, m.get(PAI)), (b'', '<sip:3@%s>' % bed.b.peer[0]), 'what crosses')
+    two.i.reply(200, to=m, headers=[ALLOW])
+    two.final(two.c, tx)
+    two.end()
+
+
+@test()
+def midrule_removed_is_not_silent(t):
+    """after a consumed remove of the only stream nothing is timed out, though no packet comes for longer than `inactivity`; offered again it is heard"""
+    bed = own(t, mine={'reinvite': {'remove': 'consume'}})
+    equal(bed.d.http('POST', '/config/media_profiles', {'id': 'quick', 'transport': 'rtp', 'inactivity': 2}).status, 201, 'POST')
+    for trunk in ('a', 'b'):
+        equal(bed.d.http('PATCH', '/config/trunks/' + trunk, {'media': 'quick'}, ctype='application/merge-patch+json').status, 200, 'PATCH')
+    two = Two(bed, '7150', rtp=True)
+    both_ways(two.ra, two.c.rsdp.dest(), two.rb, two.i.rsdp.dest())
+    gone = two.sdp('a').replace('m=audio %d' % two.ra.port, 'm=audio 0')
+    r = two.final(two.c, two.c.request('INVITE', [ALLOW], gone))
+    equal(r.sdp.port(), 0, 'the removed stream')
+    time.sleep(3.5)
+    equal(len(bed.d.calls()), 1, 'calls after 3.5 s')
+    r = two.consumed(two.c)
+    both_ways(two.ra, r.sdp.dest(), two.rb, two.i.rsdp.dest())
+    two.end()
