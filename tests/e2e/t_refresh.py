@@ -58,7 +58,8 @@ def two_cycles(d, leg, way, method='UPDATE', speed=SPEED):
         check(asked.startswith('90') and answered.startswith('90;refresher='), 'Session-Expires: %r, answered %r', asked, answered)
         check(method != 'UPDATE' or size == 0, 'a refresh with %d bytes of SDP', size)
     gap = got[1][0] - got[0][0]
-    check(0.8 * HALF / speed < gap < HALF / speed + 12, 'the second refresh comes %.1f s after the first', gap)
+    # in short a slow machine may see the first late
+    check((0.8 if speed == 1 else 0.3) * HALF / speed < gap < HALF / speed + 12, 'the second refresh comes %.1f s after the first', gap)
     return time.time() - start
 
 
