@@ -313,6 +313,23 @@ static bool import_remove(struct import *x, const struct spec *s, struct slice l
 	return true;
 }
 
+/** Another list in the place of the whole. */
+static bool whole_list(struct import *x, const struct spec *s, const char *field, struct slice line)
+{
+	struct slice to = rule_cube_value(s->header, s->two);
+	char when[64];
+	struct text t = text_on(when, sizeof when);
+
+	if (!to.n || !is_plain(to))
+		return rule_cube_lose(x, line, "an expression over a list of tokens");
+	text_add(&t, "has %s", field);
+	rule_cube_when(&x->rules, s, when);
+	rule_out_add(&x->rules, "set %s ", field);
+	rule_cube_quoted(&x->rules, to);
+	rule_out_slice(&x->rules, SLICE("\n"));
+	return true;
+}
+
 /** Members that a plain pattern takes out of a list: `, UPDATE` by nothing. */
 static bool modify_list(struct import *x, const struct spec *s, const char *field, struct slice line)
 {
@@ -455,6 +472,8 @@ static bool import_modify(struct import *x, const struct spec *s, struct slice l
 		return true;
 	if (!field_of(s->header, field, sizeof field, &list))
 		return rule_cube_lose(x, line, "this header is Postern's own");
+	if (list && rule_cube_everything(s->header, s->one))
+		return whole_list(x, s, field, line);
 	return list ? modify_list(x, s, field, line) : modify_text(x, s, field, line);
 }
 
@@ -483,10 +502,15 @@ static bool import_status(struct import *x, const struct spec *s, struct slice l
 static bool import_ptime(struct import *x, const struct spec *s, struct slice line)
 {
 	struct slice to = rule_cube_value((struct slice){ "a=ptime", 7 }, rule_cube_is(s->verb, "add") ? s->one : s->two);
-	uint64_t n;
+	struct slice from = s->one;
+	char when[64];
+	struct text t = text_on(when, sizeof when);
+	uint64_t n, was;
 
 	if (rule_cube_starts(to, "a=ptime:"))
 		to = (struct slice){ to.p + 8, to.n - 8 };
+	if (rule_cube_starts(from, "a=ptime:"))
+		from = (struct slice){ from.p + 8, from.n - 8 };
 	if (rule_cube_is(s->verb, "remove")) {
 		rule_cube_when(&x->rules, s, "");
 		rule_out_slice(&x->rules, SLICE("remove sdp.audio.ptime\n"));
@@ -494,7 +518,11 @@ static bool import_ptime(struct import *x, const struct spec *s, struct slice li
 	}
 	if (slice_u64(to, 500, &n))
 		return rule_cube_lose(x, line, "the packet time is no plain number");
-	rule_cube_when(&x->rules, s, rule_cube_is(s->verb, "modify") ? "has sdp.audio.ptime" : "");
+	if (rule_cube_is(s->verb, "modify") && !slice_u64(from, 500, &was))
+		text_add(&t, "sdp.audio.ptime == %u", (unsigned)was);
+	else if (rule_cube_is(s->verb, "modify"))
+		text_add(&t, "has sdp.audio.ptime");
+	rule_cube_when(&x->rules, s, when);
 	rule_out_add(&x->rules, "set sdp.audio.ptime %u\n", (unsigned)n);
 	return true;
 }

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The less trodden sentences of the policy language on live messages: drop on the way out, methods other than UPDATE, edits that meet a second try."""
+import json
 import os
+import re
 
-from lib.base import check, equal, test
+from lib.base import check, equal, test, until
 from lib.daemon import Bed
 from lib.rtp import Rtp
 from lib.sip import sdp_text
@@ -139,3 +141,25 @@ def policy_tool_files(t):
     for name, code, said in ((folder, 1, folder + ': '), (os.path.join(folder, 'nowhere.policy'), 1, 'nowhere.policy: '), (os.path.join(folder, 'p.policy'), 0, '0 policies')):
         r = bed.d.ctl('policy', 'check', name)
         equal((r.returncode, said in r.stdout), (code, True), 'policy check %s: %s' % (name, r.stdout))
+
+
+@test()
+def policy_tags_in_events(t):
+    """an event of a call that a policy marked has its tags"""
+    bed = bed_with(t, 'policy p on receive request {\n when from.user == "4711" then tag vip, tag cologne\n}\n', 'a')
+    bed.d.start()
+    ra, rb = Rtp(t, bed.a.ip), Rtp(t, bed.b.ip)
+    for number, user in (('9761', '4711'), ('9762', '4712')):
+        c = bed.a.call(number, sdp=sdp_text(bed.a.ip, ra.port), from_user=user)
+        i = bed.b.await_call(number)
+        i.reply(200, sdp=sdp_text(bed.b.ip, rb.port))
+        c.wait(200)
+        i.expect('ACK')
+        ra.send(c.rsdp.dest(), 5)
+        rb.send(i.rsdp.dest(), 5)
+        hang_up(c, i)
+    events = lambda: [e for e in map(json.loads, re.findall(r'(\{"time_ms".*\})', bed.d.log())) if e['type'] == 'quality']
+    until(lambda: len({e['call'] for e in events()}) == 2, 5, 'events of both calls')
+    first = min(events(), key=lambda e: e['time_ms'])['call']
+    equal([e.get('tags') for e in events() if e['call'] == first][0], ['vip', 'cologne'], 'tags')
+    equal([e.get('tags') for e in events() if e['call'] != first][0], None, 'tags of the other call')
