@@ -107,6 +107,22 @@ static void param_print(struct rule_out *o, struct slice have, struct slice name
 		rule_out_add(o, ";%.*s=%s%.*s%s", (int)name.n, name.p, quote ? "\"" : "", (int)value.n, value.p, quote ? "\"" : "");
 }
 
+/** The first value of a Reason anew, the others as they are. */
+static int reason_put(struct rule_eval *e, struct slice name, struct rule_out *o)
+{
+	struct slice have = e->ops->header(e->m, name, 0), first = have.p ? rule_list_member(have, ',', 0) : have;
+	int err;
+
+	if (first.p)
+		rule_out_slice(o, (struct slice){ first.p + first.n, have.n - (size_t)(first.p + first.n - have.p) });
+	if (o->failed)
+		return -ENOMEM;
+	if (have.p && slice_eq(have, (struct slice){ o->p, o->n }))
+		return 0;
+	err = have.p ? e->ops->set_header(e->m, name, 0, (struct slice){ o->p, o->n }) : e->ops->add_header(e->m, name, (struct slice){ o->p, o->n });
+	return err ? err : 1;
+}
+
 static int param_set(struct rule_eval *e, const struct rule_path *p, struct slice value)
 {
 	struct slice name = slice_str(p->field->header), have = e->ops->header(e->m, name, 0);
@@ -117,14 +133,14 @@ static int param_set(struct rule_eval *e, const struct rule_path *p, struct slic
 	/* a Session-Expires is there or not; a Reason without protocol is one of Q.850 */
 	if (!have.p && (!value.p || !reason))
 		return value.p ? ERR_NOTFOUND : 0;
-	if (!have.p)
-		have = SLICE("Q.850");
+	if (reason)
+		have = have.p ? rule_list_member(have, ',', 0) : SLICE("Q.850");
 	for (size_t i = 0; i < value.n; i++)
 		if (strchr(p->field->type == RULE_STRING ? "\"\\" : "\"\\;, ", value.p[i]))
 			return ERR_PROTO;
 	note(e, p->field->header);
 	param_print(&o, have, slice_str(p->field->param), value, p->field->type == RULE_STRING);
-	did = o.failed ? -ENOMEM : header_put(e, name, (struct slice){ o.p, o.n });
+	did = reason ? reason_put(e, name, &o) : o.failed ? -ENOMEM : header_put(e, name, (struct slice){ o.p, o.n });
 	rule_out_free(&o);
 	return did;
 }
@@ -138,11 +154,12 @@ static int protocol_set(struct rule_eval *e, const struct rule_path *p, struct s
 	if (!value.p)
 		return header_remove(e, name);
 	have = e->ops->header(e->m, name, 0);
+	have = have.p ? rule_list_member(have, ',', 0) : have;
 	first = have.p ? rule_list_member(have, ';', 0) : have;
 	rule_out_slice(&o, value);
 	if (first.p)
 		rule_out_slice(&o, (struct slice){ first.p + first.n, have.n - (size_t)(first.p + first.n - have.p) });
-	did = o.failed ? -ENOMEM : header_put(e, name, (struct slice){ o.p, o.n });
+	did = reason_put(e, name, &o);
 	rule_out_free(&o);
 	return did;
 }

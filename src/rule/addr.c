@@ -334,6 +334,25 @@ static int edit_part(const struct rule_path *p, struct wire_addr *a, struct slic
 	}
 }
 
+bool rule_addr_fits(const struct rule_path *p, struct slice value)
+{
+	struct rule_out o = { 0 };
+	struct wire_addr a;
+	struct wire_uri u;
+	bool ok = true;
+
+	if (p->part->part == RULE_WHOLE)
+		return is_ruri(p) ? !wire_uri_parse(value, &u) : !wire_addr_parse(first_value(value).p ? first_value(value) : value, &a);
+	if (p->part->part == RULE_HOST) {
+		rule_out_add(&o, "sip:a@%.*s", (int)value.n, value.p);
+		ok = value.n && !o.failed && !wire_uri_parse((struct slice){ o.p, o.n }, &u) && u.host.n == value.n;
+		rule_out_free(&o);
+	} else if (p->part->part == RULE_SCHEME) {
+		ok = slice_eq_nocase(value, SLICE("sip")) || slice_eq_nocase(value, SLICE("sips")) || slice_eq_nocase(value, SLICE("tel"));
+	}
+	return ok && value_fits(p->part->part, value);
+}
+
 int rule_addr_set(struct rule_eval *e, const struct rule_path *p, struct slice value)
 {
 	bool identity = !strcmp(p->field->name, "from") || !strcmp(p->field->name, "to");

@@ -345,6 +345,16 @@ static void check_status(struct rule_parser *p, const struct rule_action *a)
 		rule_fail(p, a->value->pos, NULL, "a port is 1 to 65535");
 }
 
+/** A text without fields in it is known here. */
+static void check_address(struct rule_parser *p, const struct rule_action *a)
+{
+	const struct rule_value *v = a->value;
+
+	if (a->path->field->type != RULE_ADDR || (v->kind != RULE_V_TEXT && v->kind != RULE_V_WORD) || v->pieces || rule_addr_fits(a->path, v->text))
+		return;
+	rule_fail(p, v->pos, a->path->part->part != RULE_WHOLE ? NULL : *a->path->field->header ? "\"<sip:user@host>\"" : "\"sip:user@host\"", "%s cannot be this", path_text(a->path));
+}
+
 static void check_edit(struct rule_parser *p, const struct rule_action *a, unsigned captures)
 {
 	const char *name = a->path->field->name;
@@ -360,6 +370,7 @@ static void check_edit(struct rule_parser *p, const struct rule_action *a, unsig
 	} else if (a->value) {
 		check_value(p, a->path, a->value, captures);
 		check_status(p, a);
+		check_address(p, a);
 	}
 	check_allow(p, a);
 }

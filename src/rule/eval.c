@@ -56,16 +56,35 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
+static struct rule_got param_of(struct slice value, const struct rule_field *f)
+{
+	struct slice v = wire_param(params_of(value), f->param);
+
+	if (!v.p || f->type != RULE_INT)
+		return got_text(unquote(v));
+	return leading_number(unquote(v));
+}
+
 static struct rule_got get_param(struct rule_eval *e, const struct rule_field *f)
 {
 	struct slice v = e->ops->header(e->m, slice_str(f->header), 0);
 
-	if (!v.p)
-		return none;
-	v = wire_param(params_of(v), f->param);
-	if (!v.p || f->type != RULE_INT)
-		return got_text(unquote(v));
-	return leading_number(unquote(v));
+	return v.p ? param_of(v, f) : none;
+}
+
+/** Of a Reason there are several values, on one line or more (RFC 3326 section 2): the index-th that has it. */
+static struct rule_got get_reason(struct rule_eval *e, const struct rule_field *f, unsigned index)
+{
+	struct slice line, m;
+
+	for (unsigned n = 0; (line = e->ops->header(e->m, slice_str(f->header), n)).p; n++)
+		for (unsigned i = 0; (m = rule_list_member(line, ',', i)).p; i++) {
+			struct rule_got g = f->kind == RULE_K_REASON_PROTOCOL ? got_text(rule_list_member(m, ';', 0)) : param_of(m, f);
+
+			if (g.there && !index--)
+				return g;
+		}
+	return none;
 }
 
 /** Value of a header by name; a glob finds the index-th header whose name fits. */
@@ -131,11 +150,9 @@ static struct rule_got get_plain(struct rule_eval *e, const struct rule_path *p,
 	case RULE_K_NUMBER:
 		v = e->ops->header(e->m, slice_str(f->header), 0);
 		return v.p ? leading_number(v) : none;
-	case RULE_K_PARAM:
-	case RULE_K_REASON: return get_param(e, f);
-	case RULE_K_REASON_PROTOCOL:
-		v = e->ops->header(e->m, slice_str(f->header), 0);
-		return v.p ? got_text(rule_list_member(v, ';', 0)) : none;
+	case RULE_K_PARAM: return get_param(e, f);
+	case RULE_K_REASON:
+	case RULE_K_REASON_PROTOCOL: return get_reason(e, f, index);
 	case RULE_K_PLAIN: return got_text(e->ops->header(e->m, slice_str(f->header), index));
 	case RULE_K_HEADER: return get_header(e, p, index);
 	case RULE_K_NAMES: return got_text(e->ops->header_name(e->m, index));
@@ -160,7 +177,8 @@ struct rule_got rule_get(struct rule_eval *e, const struct rule_path *p, unsigne
 	case RULE_K_SDP: case RULE_K_CODECS: case RULE_K_PTIME: case RULE_K_BANDWIDTH: case RULE_K_DIRECTION: case RULE_K_PORT: case RULE_K_ATTRIBUTE:
 		return rule_sdp_get(e, p, index);
 	default:
-		many = p->field->kind == RULE_K_HEADER || p->field->kind == RULE_K_NAMES || p->field->kind == RULE_K_PLAIN;
+		many = p->field->kind == RULE_K_HEADER || p->field->kind == RULE_K_NAMES || p->field->kind == RULE_K_PLAIN || p->field->kind == RULE_K_REASON ||
+			p->field->kind == RULE_K_REASON_PROTOCOL;
 		return index && !many ? none : get_plain(e, p, index);
 	}
 }

@@ -270,6 +270,7 @@ int rule_act(struct rule_eval *e, const struct rule_action *a);
 /* addr.c */
 struct rule_got rule_addr_get(struct rule_eval *e, const struct rule_path *p, unsigned index);
 int rule_addr_set(struct rule_eval *e, const struct rule_path *p, struct slice value); /* value.p NULL: remove that part */
+bool rule_addr_fits(const struct rule_path *p, struct slice value); /* could it ever be written there? */
 /* list.c */
 struct slice rule_list_member(struct slice list, char sep, unsigned index);
 struct rule_got rule_list_get(struct rule_eval *e, const struct rule_path *p, unsigned index);
