@@ -433,3 +433,35 @@ def lists_alike(t):
             equal([x.get('id', x.get('name', x.get('number'))) for x in got], [x.get('id', x.get('name', x.get('number'))) for x in whole], '%s by pages of %d' % (path, limit))
         for odd in ('limit=0', 'limit=-1', 'limit=x', 'limit=', 'limit=1.5', 'limit=1&limit=2', 'after=x', 'after=-1', 'nonsense=1'):
             equal(bed.d.get('%s?%s' % (path, odd)).status, 400, '%s?%s' % (path, odd))
+
+
+@test()
+def posternctl_json(t):
+    """Every command that shows something: a table for people, with --json what parses; errors go to stderr's words and another exit code"""
+    bed = Bed(t)
+    c, i, _, _ = establish(bed, bed.a, bed.b, '6301')
+    call = bed.d.calls()[0]['id']
+    c2, i2, _, _ = establish(bed, bed.a, bed.b, '6302')
+    hang_up(c2, i2)
+    cdr = bed.d.cdrs('6302')[0]['id']
+    ce = certs.make(t)
+    bed.d.http('PUT', '/certificates/web.pem', {'certificate': ce.read('party.pem').decode(), 'key': ce.read('party.key').decode()})
+    commands = [['status'], ['stats'], ['audit'], ['call', 'list'], ['call', 'show', call], ['call', 'decisions', call], ['call', 'messages', call], ['cdr', 'list'], ['cdr', 'show', cdr],
+                ['cdr', 'decisions', cdr], ['cdr', 'messages', cdr], ['trunk', 'list'], ['trunk', 'show', 'a'], ['route', 'preview', 'a', '2001'], ['config', 'get'], ['config', 'get', 'trunks'],
+                ['config', 'get', 'trunks', 'a'], ['config', 'history'], ['config', 'diff'], ['token', 'list', 'admin'], ['certificate', 'list'], ['certificate', 'show', 'web.pem'],
+                ['policy', 'list']]
+    for words in commands:
+        r = bed.d.ctl(*words)
+        equal(r.returncode, 0, 'posternctl %s: %s' % (' '.join(words), r.stdout[:300]))
+        check(r.stdout.strip(), 'posternctl %s says nothing', ' '.join(words))
+        r = bed.d.ctl('--json', *words)
+        equal(r.returncode, 0, 'posternctl --json %s: %s' % (' '.join(words), r.stdout[:300]))
+        try:
+            json.loads(r.stdout)
+        except ValueError:
+            check(False, 'posternctl --json %s is no JSON: %s', ' '.join(words), r.stdout[:200])
+    for words in (['call', 'show', 'none'], ['trunk', 'show', 'none'], ['cdr', 'show', 'none'], ['certificate', 'show', 'none'], ['token', 'list', 'none']):
+        r = bed.d.ctl(*words)
+        check(r.returncode not in (0, 1) and r.stdout.startswith('posternctl: '), 'posternctl %s: %d %s', ' '.join(words), r.returncode, r.stdout[:200])
+    equal(bed.d.ctl('nonsense', 'list').returncode, 1, 'a word that is none')
+    hang_up(c, i)

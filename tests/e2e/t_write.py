@@ -12,6 +12,7 @@ from lib import certs
 from lib.base import Fail, Skip, alive, check, descendants, equal, need_root, test, until
 from lib.daemon import Bed
 from lib.rtp import both_ways
+from lib.sip import sdp_text
 from t_call import establish
 
 SOAK = bool(os.environ.get('POSTERN_SOAK_WRITES'))
@@ -511,3 +512,63 @@ def write_many_listeners(t):
         until(lambda: put(60, 22000 + 100 * turn), 15, 'room for 60 other listeners after a death of the engine, turn %d' % turn, step=0.5)
         check(answers('udp', 22059 + 100 * turn) and answers('tcp', 22058 + 100 * turn), 'no answer in turn %d', turn)
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
+
+
+@test()
+def write_files_roll_back(t):
+    """Certificates and policies belong to the revision: a rollback brings the former ones back, shown and at work"""
+    bed = Bed(t, a='tls')
+    cert = certs.make(t)
+    cert.leaf('fresh', 'sbc.test', 'DNS:sbc.test,IP:' + t.ip(1))
+    plain = 'policy mark on send any {\n    when method == INVITE then set header["X-Mark"] "one"\n}\n'
+
+    def served():
+        return ssl.get_server_certificate(t.at['a']).split()
+
+    def shown():
+        return next(c['fingerprint'] for c in bed.d.items('/certificates') if c['name'] == 'edge.pem')
+
+    def mark(number):
+        bed.a.call(number, sdp=None)
+        i = bed.b.await_call(number)
+        i.reply(486)
+        i.expect('ACK')
+        return i.inv.get('x-mark')
+    first, print_first = served(), shown()
+    r = bed.d.http('PUT', '/policies/mark', plain.encode(), ctype='text/plain')
+    check(r.status in (200, 201), 'PUT policy: %s', r.text)
+    write(bed, 'PATCH', '/config/trunks/b', {'policies': ['mark']})
+    before = int(etag(bed).strip('"'))
+    equal(mark('6001'), 'one', 'the policy at work')
+    write(bed, 'PUT', '/certificates/edge.pem', {'certificate': cert.read('fresh.pem').decode(), 'key': cert.read('fresh.key').decode()})
+    bed.d.http('PUT', '/policies/mark', plain.replace('one', 'two').encode(), ctype='text/plain')
+    equal(mark('6002'), 'two', 'the policy at work')
+    check(served() == cert.read('fresh.pem').decode().split() and shown() != print_first, 'the new certificate')
+    write(bed, 'POST', '/config/rollback', {'revision': before})
+    equal((served() == first, shown(), bed.d.get('/policies/mark').text), (True, print_first, plain), 'certificate and policy after the rollback')
+    equal(mark('6003'), 'one', 'the policy at work after the rollback')
+    equal({w['path'] for w in bed.d.get('/config/revisions/%d/diff?against=%d' % (int(etag(bed).strip('"')), before)).json}, set(), 'the document is as it was')
+
+
+@test()
+def write_profiles_of_live_calls(t):
+    """A live call keeps the profile that it began with: a hold of it is consumed after its trunk was told to relay all, one of a new call is relayed; limits hold for both at once"""
+    bed = Bed(t, trunk_a={'mid_call': 'quiet'}, trunk_b={'mid_call': 'quiet'}, start=False)
+    bed.doc['mid_call'] = [{'id': 'quiet', 'reinvite': {'hold': 'consume'}}]
+    bed.d.write()
+    bed.d.start()
+    c, i, ra, rb = establish(bed, bed.a, bed.b, '6101')
+    write(bed, 'PATCH', '/config/mid_call/quiet', {'reinvite': {'hold': 'relay'}})
+    c.reinvite(sdp_text(bed.a.ip, ra.port, direction='sendonly', version=2))
+    equal(c.wait(200).sdp.direction(), 'recvonly', 'the answer to a hold of the standing call')
+    i.not_seen('INVITE', 0.4)
+    c2, i2, ra2, rb2 = establish(bed, bed.a, bed.b, '6102')
+    c2.reinvite(sdp_text(bed.a.ip, ra2.port, direction='sendonly', version=2))
+    m = i2.expect('INVITE')
+    equal(m.sdp.direction(), 'sendonly', 'the hold of a new call crosses')
+    i2.reply(200, to=m, sdp=sdp_text(bed.b.ip, rb2.port, direction='recvonly', version=2))
+    c2.wait(200)
+    write(bed, 'PATCH', '/config/trunks/a', {'limits': {'max_calls': 2}})
+    equal(bed.a.call('6103', sdp=sdp_text(bed.a.ip, 30000)).wait(lambda m: m.status >= 200).status, 503, 'a third call of a trunk of two')
+    hang_up(c, i)
+    hang_up(c2, i2)
