@@ -23,7 +23,7 @@ static bool is_number(const struct sipua *ua, unsigned number)
 	return number < ua->n && ua->tp[number].primary;
 }
 
-/* The descriptor becomes a socket that is bound to nothing; epoll forgets the old one by itself. */
+/* The descriptor becomes a socket that is bound to nothing. */
 static void silence(struct sipua *ua, unsigned number)
 {
 	const struct sipua_listener *l = &ua->lst[number];
@@ -196,6 +196,8 @@ int sipua_listener_change(struct sipua *ua, unsigned number, const struct sipua_
 		free(bad.contact);
 		was = next;
 		old.advertised = old.contact = NULL;
+	} else if (!old.advertised || strcmp(old.advertised, ua->tp[number].advertised) != 0) {
+		rename_transport(ua, number);
 	}
 	free((char *)(uintptr_t)was.id);
 	free((char *)(uintptr_t)was.advertise);

@@ -572,3 +572,23 @@ def write_profiles_of_live_calls(t):
     equal(bed.a.call('6103', sdp=sdp_text(bed.a.ip, 30000)).wait(lambda m: m.status >= 200).status, 503, 'a third call of a trunk of two')
     hang_up(c, i)
     hang_up(c2, i2)
+
+
+@test()
+def write_advertise(t):
+    """What a listener advertises changes at once in Via, Contact and From of new calls; one that stands goes on"""
+    bed = Bed(t, start=False)
+    bed.doc['listeners'][1]['advertise'] = 'sbc.example.net'
+    bed.d.write()
+    bed.d.start()
+    calls = []
+    for k, name in enumerate(('sbc.example.net', 'other.example.net:5099', None)):
+        if k:
+            write(bed, 'PATCH', '/config/listeners/peering-udp', {'advertise': name})
+        c, i, ra, rb = establish(bed, bed.a, bed.b, '62%02d' % k)
+        calls.append((c, i))
+        for header in ('via', 'contact', 'from'):
+            want = name or t.ip(2)
+            check((want.split(':')[0] if header == 'from' else want) in i.inv.get(header), '%s of %s: %s', header, name, i.inv.get(header))
+    for c, i in calls:
+        hang_up(c, i)
