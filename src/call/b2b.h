@@ -245,6 +245,8 @@ bool call_leg_allows(const struct call_leg *l, struct slice method);
 struct keys_tls;
 /** TLS profile by id, as given by the engine's owner; NULL: the listener's own. */
 struct keys_tls *call_engine_tls(struct call_engine *e, const char *id);
+/** As a leg begins: of this call, with nothing on it. */
+void call_leg_init(struct call_leg *l, struct call *c);
 struct call_leg *call_other(struct call_leg *l);
 void call_figures(struct call *c, int delta);
 /** Leg B alone: a hunt goes from target to target. */

@@ -167,6 +167,11 @@ static void call_destroy(void *obj)
 	base_unref(c->peers);
 }
 
+void call_leg_init(struct call_leg *l, struct call *c)
+{
+	*l = (struct call_leg){ .call = c, .answer_slot = CALL_NO_SLOT };
+}
+
 struct call *call_new(struct call_engine *e, struct peer_set *peers)
 {
 	struct call *c = base_new(sizeof *c, call_destroy);
@@ -177,10 +182,8 @@ struct call *call_new(struct call_engine *e, struct peer_set *peers)
 	c->eng = e;
 	c->peers = base_ref(peers);
 	c->slot = c->secret_slot = CALL_NO_SLOT;
-	for (i = 0; i < 2; i++) {
-		c->leg[i].call = c;
-		c->leg[i].answer_slot = CALL_NO_SLOT;
-	}
+	for (i = 0; i < 2; i++)
+		call_leg_init(&c->leg[i], c);
 	list_init(&c->others);
 	list_add_tail(&e->calls, &c->node);
 	e->ncalls++;

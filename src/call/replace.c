@@ -138,8 +138,7 @@ static void seat_fill(struct call_leg *leg, const struct peer_trunk *trunk, stru
 	struct call *c = leg->call;
 	struct wire_uri uri;
 
-	memset(leg, 0, sizeof *leg);
-	leg->call = c;
+	call_leg_init(leg, c);
 	leg->trunk = trunk;
 	leg->media = call_setup_media(c, trunk);
 	leg->listener = path->listener;
@@ -165,6 +164,7 @@ static int seat_take(struct call_exchange *x, const struct peer_trunk *trunk)
 	loop_timer_stop(&leg->timer.t);
 	loop_timer_stop(&leg->later_timer);
 	call_digits_free(leg);
+	call_again_stop(leg);
 	*r = (struct call_replace){ .x = x, .leg = leg, .was = *leg };
 	c->replace = r;
 	if (r->was.dialog)
