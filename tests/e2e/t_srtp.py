@@ -2,10 +2,11 @@
 """SRTP keyed in SDP: transports and suites of the media profile, keys over re-INVITEs, kills of media and engine, keys nowhere to be read."""
 import base64
 import json
+import os
 import re
 import time
 
-from lib.base import check, equal, test, until
+from lib.base import check, equal, need_root, test, until
 from lib.daemon import Bed
 from lib.rtp import Rtp, both_ways
 from lib.sip import sdp_text
@@ -246,3 +247,41 @@ def srtp_keys_are_nowhere_to_be_read(t):
     texts = shown + json.dumps(bed.d.cdrs('7901')) + bed.d.log() + bed.d.get('/stats').text
     for k in keys:
         check(k not in texts and k.rstrip('=') not in texts and base64.b64decode(k).hex() not in texts.lower(), 'a key can be read')
+
+
+def shared_memory(bed):
+    """What of the daemon's memory more than one role maps: {name: bytes}."""
+    out, folder = {}, '/proc/%d/fd' % bed.d.proc.pid
+    for fd in os.listdir(folder):
+        name = os.readlink(os.path.join(folder, fd))
+        m = re.match(r'/memfd:(?:postern[-.])?(\w+)', name)
+        if m:
+            with open(os.path.join(folder, fd), 'rb') as mem:
+                out[m.group(1)] = out.get(m.group(1), b'') + mem.read()
+    return out
+
+
+@test(seconds=30)
+def srtp_keys_are_in_no_shared_memory(t):
+    """the call's record holds what the legs were shown and will be, also after a hold that was consumed, and no key: those are in memory of media or engine alone"""
+    need_root('memory of the daemon is read')
+    library()
+    bed = Bed(t, start=False, trunk_a={'media': 'sdes', 'mid_call': 'm'}, trunk_b={'media': 'sdes', 'mid_call': 'm'}, system={'max_calls': 30, 'trace': {'bytes': 1 << 20}})
+    bed.doc['media_profiles'] = [{'id': 'sdes', 'transport': 'sdes', 'suites': SUITES}]
+    bed.doc['mid_call'] = [{'id': 'm', 'reinvite': {'hold': 'consume'}}]
+    bed.d.write()
+    bed.d.start()
+    ra, rb = Srtp(t, bed.a.ip, SUITES), Srtp(t, bed.b.ip, SUITES)
+    c, i = establish(bed, ra, rb, '7902')
+    keys = set(re.findall(r'inline:([^|\s]+)', c.rsdp.text + i.rsdp.text + describe(bed.a, ra) + describe(bed.b, rb)))
+    text = sdp_text(bed.b.ip, rb.port, formats='0', version=2, extra=['a=crypto:%d %s inline:%s' % (rb.take(i.rsdp), rb.suite, base64.b64encode(rb.seal_with).decode())])
+    steps = (('sendonly', '0 8 101'), ('sendrecv', '0 8 101'), ('sendrecv', '0'), ('sendonly', '0'))      # the third one crosses
+    for n, (direction, formats) in enumerate(steps):
+        reinvite(bed, c, i, describe(bed.a, ra, version=2 + n, direction=direction).replace('SAVP 0 8 101', 'SAVP ' + formats), lambda offer: text.replace('RTP/AVP', 'RTP/SAVP'))
+        memory = shared_memory(bed)
+        check({'calls', 'streams'} <= set(memory), 'memory that is shared: %s', sorted(memory))
+        for k in keys:
+            where = [name for name, data in memory.items() if name not in ('keys', 'secrets') and (k.encode() in data or base64.b64decode(k + '=' * (-len(k) % 4)) in data)]
+            check(not where, 'after step %d a key can be read in %s', n, where)
+    check(any(k.encode() in memory.get('secrets', b'') for k in keys), 'the keys are nowhere at all')
+    hang_up(c, i)
