@@ -8,7 +8,7 @@
 #define MORE_HOSTS 2                   /* addresses that later revisions may add: 1.5 MB each */
 #define QUEUE_PER_CALL 8192            /* 100 ms of its 100 packets/s, as the kernel counts them */
 #define QUEUE_LEAST (1 << 20)
-#define QUEUE_MOST (32 << 20)          /* a longer queue is delay, not safety */
+#define QUEUE_MOST (16 << 20)          /* a longer queue is delay, not safety */
 
 enum mode { AUTO, PORTS, SHARED };
 

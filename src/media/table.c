@@ -161,11 +161,20 @@ static bool same_but_digit(const struct media_slot_want *a, const struct media_s
 	return !memcmp(&x, b, sizeof(x));
 }
 
+/* Its peer belongs to another worker, which counts what it sends here: this one's owner begins the count now, not at a packet of its own. */
+static bool foreign_begins(const struct media_table *t, uint32_t slot, const struct media_slot_want *now, const struct media_slot_want *next)
+{
+	struct media_ref peer = next->want.peer, was = now->want.peer;
+	uint32_t workers = MEDIA_GET(t->h->workers);
+
+	return media_ref_ok(peer) && workers > 1 && peer.slot % workers != slot % workers && (next->gen != now->gen || peer.slot != was.slot || peer.gen != was.gen);
+}
+
 static void digit_tell(const struct media_table *t, uint32_t slot, const struct media_slot_want *now, const struct media_slot_want *next)
 {
 	uint32_t serial = next->want.digit.serial;
 
-	if (next->open && serial && serial != now->want.digit.serial && t->on_digit)
+	if (next->open && t->on_digit && ((serial && serial != now->want.digit.serial) || foreign_begins(t, slot, now, next)))
 		t->on_digit(t->arg, slot);
 }
 

@@ -12,7 +12,7 @@ struct media_table;
 int media_table_new(struct media_header *h, struct media_slot *slots, uint32_t nslots, struct media_table **ret);
 /** Where keys are kept; without it wishes for SRTP are refused. Borrowed. */
 void media_table_keys(struct media_table *t, struct media_slot_keys *keys);
-/** Who is told of a want with another digit to be sent. */
+/** Who is told of a want that its worker should look at without a packet: another digit to be sent, a peer of another worker. */
 void media_table_on_digit(struct media_table *t, void (*cb)(void *arg, uint32_t slot), void *arg);
 void media_table_free(struct media_table *t);
 /** Apply the records of one message; what cannot be read ends it. Idempotent. */

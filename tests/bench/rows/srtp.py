@@ -89,3 +89,14 @@ def srtp_gap(lab):
             '%d of %d packets lost, %d did not verify or came twice; without a kill %.1f ms' % (
                 x['sent'] - x['received'], x['sent'], x['unverified'], max(0.0, calm['gap_max_ms'] - 20)))
     p.close()
+
+
+@row('scale', '2,000 plain calls, 200,000 packets/s through the box: Postern on one core, the generator needs the other')
+def scale(lab):
+    calls = 2000
+    p = Pairing(lab, (None, None), None, calls)
+    got = [p.run('postern', calls, lab.o.media_seconds) for _ in range(lab.o.rounds)]
+    lab.add('loss, %d calls' % calls, 'postern', statistics.median(x['loss_pct'] for x in got), '%', None, note(got))
+    lab.add('CPU per packet, %d calls' % calls, 'postern', statistics.median(x['cpu_us_per_packet'] for x in got), 'us', None, 'media process')
+    lab.add('memory, %d calls' % calls, 'postern', p.kb_per_call, 'KB/call', None, 'all processes, with traffic')
+    p.close()

@@ -293,6 +293,36 @@ static void lost_commands(void **state)
 	call_down(&c);
 }
 
+/* The legs of a call at different workers, as where a lane has no port left: what is sent to one that has not spoken yet is counted, and stays so. */
+static void between_workers(void **state)
+{
+	struct call c;
+	struct media_figures f;
+
+	(void)state;
+	proc_up(2);
+	client_up();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(media_port_take(bed.client, 0, AF_INET, i, &c.ref[i], &c.at[i]), 0);
+		peer_up(&c.peer[i]);
+	}
+	assert_true(c.ref[0].slot % 2 != c.ref[1].slot % 2);
+	for (int i = 0; i < 2; i++)
+		call_want(&c, i, MEDIA_RX | MEDIA_TX, 0);
+	turns(100);
+	for (uint16_t seq = 1; seq <= 5; seq++) {
+		send_rtp(&c.peer[0], &c.at[0], seq);
+		assert_int_equal(recv_rtp(&c.peer[1], 2000), seq);
+	}
+	assert_int_equal(media_figures_get(&bed.shm, c.ref[1], &f), 0);
+	assert_int_equal(f.tx_packets, 5);
+	send_rtp(&c.peer[1], &c.at[1], 1);
+	assert_int_equal(recv_rtp(&c.peer[0], 2000), 1);
+	assert_int_equal(media_figures_get(&bed.shm, c.ref[1], &f), 0);
+	assert_true(f.tx_packets == 5 && f.rx_packets == 1);
+	call_down(&c);
+}
+
 static void engine_restarts(void **state)
 {
 	struct call kept, lost;
@@ -493,7 +523,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(relays, setup, teardown), cmocka_unit_test_setup_teardown(media_restarts, setup, teardown),
-		cmocka_unit_test_setup_teardown(lost_commands, setup, teardown), cmocka_unit_test_setup_teardown(engine_restarts, setup, teardown),
+		cmocka_unit_test_setup_teardown(lost_commands, setup, teardown), cmocka_unit_test_setup_teardown(between_workers, setup, teardown),
+		cmocka_unit_test_setup_teardown(engine_restarts, setup, teardown),
 		cmocka_unit_test_setup_teardown(inactivity, setup, teardown), cmocka_unit_test_setup_teardown(taken_at_once, setup, teardown), cmocka_unit_test_setup_teardown(odd_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(out_of_memory, setup, teardown), cmocka_unit_test_setup_teardown(under_way, setup, teardown),
 	};
