@@ -63,6 +63,9 @@ uint32_t media_shared_hosts(const struct media_shared *s);
 /** Lead the ports of this map; a later one is the same with more at its end. ERR_FULL: more addresses than there is room for; -errno */
 int media_shared_map(struct media_shared *s, const struct media_map_entry *map, uint32_t nmap);
 
+/** Do media ports share sockets? As the memory tells; false where there is none. Thread: any. */
+bool media_shared_used(const struct loop_shm *streams);
+
 /** Regions of the `streams` memory for a map of so many entries. */
 size_t media_slots_bytes(uint32_t nslots);
 size_t media_header_bytes(void);

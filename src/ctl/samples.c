@@ -10,6 +10,7 @@
 #include "config.h"
 #include "ctl/ctl.h"
 #include "postern/call.h"
+#include "postern/media.h"
 #include "postern/peer.h"
 #include "postern/rule.h"
 
@@ -70,6 +71,11 @@ static void calls_room(const struct scene *s, const struct family *f)
 static void streams_held(const struct scene *s, const struct family *f)
 {
 	emit(s, f, "", (double)s->census.streams);
+}
+
+static void sockets_shared(const struct scene *s, const struct family *f)
+{
+	emit(s, f, "", media_shared_used(s->m->streams));
 }
 
 /* ---- trunks ---- */
@@ -240,6 +246,7 @@ static const struct family families[] = {
 	{ "postern_build_info", CTL_GAUGE, "Version of this build", build_info },
 	{ "postern_calls", CTL_GAUGE, "Calls now, by state", calls_by_state },
 	{ "postern_calls_room", CTL_GAUGE, "Calls that the state memory has room for", calls_room },
+	{ "postern_media_shared_sockets", CTL_GAUGE, "1 where media ports share sockets, 0 where each pair has two of its own", sockets_shared },
 	{ "postern_media_streams", CTL_GAUGE, "Media port pairs held by calls now", streams_held },
 	{ "postern_trunk_calls", CTL_GAUGE, "Calls of a trunk now", trunk_calls },
 	{ "postern_target_up", CTL_GAUGE, "1 where the target takes calls", target_up },

@@ -167,6 +167,7 @@ static int proc_memory(struct media_proc *m, const struct media_proc_params *p)
 		return err;
 	media_table_on_digit(m->table, proc_digit_wanted, m);
 	MEDIA_SET(m->header->workers, m->nworkers);
+	MEDIA_SET(m->header->shared, p->shared_hosts != 0);
 	MEDIA_ADD(m->header->starts, 1);
 	if (p->keys) {
 		m->keys = loop_shm_region(p->keys, REGION_KEYS, &nkeys);

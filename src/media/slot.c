@@ -131,6 +131,15 @@ int media_slots_find(const struct loop_shm *streams, struct media_header **ret_h
 	return 0;
 }
 
+bool media_shared_used(const struct loop_shm *streams)
+{
+	struct media_header *h;
+	struct media_slot *slots;
+	uint32_t n;
+
+	return streams && !media_slots_find(streams, &h, &slots, &n) && MEDIA_GET(h->shared);
+}
+
 bool media_addr_usable(const union base_addr *a)
 {
 	if (a->sa.sa_family == AF_INET) {

@@ -10,7 +10,7 @@
 #include "postern/keys.h"
 #include "postern/media.h"
 
-#define MEDIA_MAGIC 0x504d4433u   /* layout of header and slots: raise it with every change */
+#define MEDIA_MAGIC 0x504d4434u   /* layout of header and slots: raise it with every change */
 
 /* Fields with one writer and readers in other threads or processes. */
 #define MEDIA_GET(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
@@ -20,6 +20,7 @@
 struct media_header {
 	uint32_t magic, nslots, workers, starts;
 	uint64_t applied;              /* sequence of the last command that was applied */
+	uint32_t shared, pad;          /* the process that began last has shared sockets */
 };
 
 struct media_slot_want {               /* multiple of 8 bytes: copied by words */

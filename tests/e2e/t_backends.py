@@ -24,6 +24,7 @@ def shared_bed(t, **kw):
     if why:
         raise Skip('shared media sockets (%s)' % why.group(1))
     check('ports share sockets' in bed.d.proc.text(), 'the log says which way it is: %s', bed.d.proc.tail())
+    equal(bed.d.counter('postern_media_shared_sockets'), 1, 'the metrics say so too')
     return bed
 
 
@@ -123,6 +124,7 @@ def ports_as_configured(t):
     bed = Bed(t, start=False, system={'media_process': {'sockets': 'ports'}})
     bed.d.start()
     check('two sockets for each port pair, as configured' in bed.d.proc.text(), 'the log says so: %s', bed.d.proc.tail())
+    equal(bed.d.counter('postern_media_shared_sockets'), 0, 'the metrics say so too')
     check(descriptors(bed.d.role_pid('media')) > 240, 'media holds %d descriptors', descriptors(bed.d.role_pid('media')))
     c, i, ra, rb = establish(bed, bed.a, bed.b, '7005')
     both_ways(ra, c.rsdp.dest(), rb, i.rsdp.dest())
