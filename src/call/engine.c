@@ -72,8 +72,8 @@ void call_leg_allow(struct call_leg *l, const struct wire_sip *sip)
 	}
 	if (wire_sip_supported(sip, "replaces"))
 		l->replaces = 2;
-	else if (wire_sip_has_supported(sip))
-		l->replaces = 1;
+	else if (wire_sip_has_supported(sip) || (has && !l->replaces))
+		l->replaces = 1; /* who says what it allows and no extension has none: phones without any leave Supported out */
 }
 
 bool call_leg_allows(const struct call_leg *l, struct slice method)

@@ -211,7 +211,7 @@ INVITE = {
     ('calling', 'callee 200'): '-; 200; ACK',
     ('calling', 'callee 486'): '-; 486; ACK',
     ('calling', 'callee BYE'): '200; 487; -',
-    ('calling', 'callee INFO'): '-; INFO; -',
+    ('calling', 'callee INFO'): '500; -; -',
     ('ringing', 'caller CANCEL'): '200; 487; CANCEL',
     ('ringing', 'caller BYE'): '200; 487; CANCEL',
     ('ringing', 'caller ACK'): '-; -; -',

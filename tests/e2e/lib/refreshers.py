@@ -27,7 +27,7 @@ def faster(speed):
 class Linphone:
     """linphone-daemon at ip:port; it answers by itself where it is called."""
 
-    def __init__(self, t, ip, port, refresher=0, speed=1, timers=True):
+    def __init__(self, t, ip, port, refresher=0, speed=1, timers=True, rtp=13000):
         self.ip = ip
         program = need('linphone-daemon', CLAIM % 'linphone')
         home = os.path.join(t.tmp, 'linphone-%s-%d' % (ip, port))
@@ -37,7 +37,7 @@ class Linphone:
         rows = {'sip': {'sip_port': port, 'sip_tcp_port': 0, 'sip_tls_port': 0, 'bind_address': ip, 'default_proxy': -1, 'guess_hostname': 0, 'use_ipv6': 0, 'media_encryption': 'none',
                         'session_expires_enabled': int(timers), 'session_expires_value': 90, 'session_expires_min_value': 90, 'session_expires_refresher_value': refresher,
                         'contact': 'sip:phone@%s:%d' % (ip, port)},
-                'net': {'mtu': 1300}, 'rtp': {'audio_rtp_port': 13000, 'nortp_timeout': 100000}, 'sound': {'echocancellation': 0}, 'video': {'enabled': 0, 'capture': 0, 'display': 0},
+                'net': {'mtu': 1300}, 'rtp': {'audio_rtp_port': rtp, 'nortp_timeout': 100000}, 'sound': {'echocancellation': 0}, 'video': {'enabled': 0, 'capture': 0, 'display': 0},
                 'misc': {'config_migration_done': 1, 'uuid': ''}}
         text = '\n'.join('[%s]\n%s' % (s, '\n'.join('%s=%s' % kv for kv in keys.items())) for s, keys in rows.items())
         with open(os.path.join(home, 'rc'), 'w') as f:
