@@ -194,7 +194,7 @@ static void shadows(void **state)
 	struct rule_set *s = load(POLICY(ONE), true), *again;
 	struct rule_shadow_item *item = malloc(sizeof *item);
 	static char large[RULE_SHADOW_TEXT + 10];
-	char text[16];
+	char text[32];
 	uint64_t count;
 
 	(void)state;
