@@ -24,7 +24,7 @@
 #define ADMIN_WHO          32      /* bytes of a token's hash and of an address */
 #define ADMIN_PARAMS       2
 #define ADMIN_QUEUE        128     /* writes that wait for their turn */
-#define ADMIN_APPLY_MS     15000   /* so long a change of configuration may take */
+#define ADMIN_APPLY_MS     30000   /* so long a change of configuration may take */
 
 enum admin_role { ADMIN_NOBODY = -1, ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
 
@@ -55,7 +55,7 @@ void admin_route_request(struct admin_request *rq, const char *url, const char *
 
 /* ---- a connection and its request ---- */
 struct admin_http;
-enum admin_phase { ADMIN_CONNECTED, ADMIN_IN_REQUEST, ADMIN_IDLE };
+enum admin_phase { ADMIN_CONNECTED, ADMIN_IN_REQUEST, ADMIN_OURS, ADMIN_IDLE };
 struct admin_conn {
 	struct list_node node;
 	struct admin_http *http;

@@ -17,7 +17,8 @@
 
 #define HEAD_MS    10000   /* from connecting to the end of a request's head */
 #define IDLE_MS    30000   /* between requests, the next head included */
-#define REQUEST_MS 20000   /* from the end of the head to the end of the answer */
+#define REQUEST_MS 20000   /* from the end of the head to the end of the body, and for the answer's way */
+#define OURS_MS    120000  /* while the answer waits for other processes, who have deadlines of their own */
 #define CROWDED_MS 2000    /* what is left of HEAD_MS and IDLE_MS where three quarters of the places are taken */
 #define REAP_MS    500
 #define MEMORY_MAX 32768   /* of a connection: bounds the head of a request */
@@ -42,9 +43,9 @@ static void http_run(void *arg)
 /* ---- deadlines ---- */
 static bool is_late(const struct admin_conn *c, struct mono now, bool crowded)
 {
-	static const int64_t limit_ms[] = { [ADMIN_CONNECTED] = HEAD_MS, [ADMIN_IN_REQUEST] = REQUEST_MS, [ADMIN_IDLE] = IDLE_MS };
+	static const int64_t limit_ms[] = { [ADMIN_CONNECTED] = HEAD_MS, [ADMIN_IN_REQUEST] = REQUEST_MS, [ADMIN_OURS] = OURS_MS, [ADMIN_IDLE] = IDLE_MS };
 
-	return mono_ms_since(now, c->since) > (crowded && c->phase != ADMIN_IN_REQUEST ? CROWDED_MS : limit_ms[c->phase]);
+	return mono_ms_since(now, c->since) > (crowded && (c->phase == ADMIN_CONNECTED || c->phase == ADMIN_IDLE) ? CROWDED_MS : limit_ms[c->phase]);
 }
 
 static void reap(void *arg)
@@ -120,6 +121,7 @@ static enum MHD_Result answer(struct admin_request *rq)
 {
 	enum MHD_Result r = MHD_queue_response(rq->conn, rq->status, rq->response);
 
+	phase_set(rq->c, ADMIN_IN_REQUEST);
 	MHD_destroy_response(rq->response);
 	rq->response = NULL;
 	admin_audit(rq, base_mono_now());
@@ -283,6 +285,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		base_log(BASE_DEBUG, "admin", "request method=%s path=%.128s status=%u", method, url, rq->waiting ? 0 : rq->status);
 	}
 	if (rq->waiting) {
+		phase_set(rq->c, ADMIN_OURS);
 		MHD_suspend_connection(conn);
 		return MHD_YES;
 	}

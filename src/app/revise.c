@@ -14,7 +14,7 @@
 #include "postern/conf.h"
 #include "postern/peer.h"
 
-#define PREPARE_MS 5000
+#define PREPARE_MS 12000 /* a document of 10,000 rows is read in a second; a process that is starved of its core is not killed for that */
 #define LATER_MS 200
 
 static void close_snapshots(struct revise *v)
