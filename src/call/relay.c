@@ -134,7 +134,7 @@ static int refused(const struct call_leg *leg, const struct call_leg *to, const 
 		return 603;
 	if (!may_cross(leg, to, sip))
 		return 405;
-	if (to == &to->call->leg[0] && to->call->state == CALL_SETUP)
+	if (to == &to->call->leg[0] && to->call->state == CALL_SETUP && !to->call->apart)
 		return 500; /* the caller has seen no more than 100: he has no dialog that it could be of (RFC 3261 12.1) */
 	return to->dialog && sipua_dialog_has_peer(to->dialog) ? 0 : 480;
 }
