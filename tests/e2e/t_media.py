@@ -2,7 +2,7 @@
 """Media: RTCP, latching, inactivity, counters."""
 import time
 
-from lib.base import check, equal, test, until
+from lib.base import SLOW, check, equal, test, until
 from lib.daemon import Bed
 from lib.rtp import Rtp, both_ways, frequency, tone
 from lib.sip import sdp_text
@@ -192,6 +192,7 @@ def held_stream_carries_nothing(t):
     i.reply(200, to=m, sdp=sdp_text(bed.b.ip, rb.port, direction='recvonly', version=2))
     c.wait(200)
     i.expect('ACK')
+    time.sleep(0.1 * SLOW)      # what was on its way, and the directions' way to the media process
     ra.clear()
     rb.clear()
     rb.send(i.rsdp.dest(), 8)
