@@ -123,7 +123,7 @@ class Lab:
             say(str(e))
             return None
         t = self.t
-        return self.proxy('kamailio', os.path.join(BENCH, 'kamailio.cfg'), 20, lambda cfg, run: [program, '-f', cfg, '-DD', '-E', '-Y', run, '-w', run, '-m', '512', '-M', '64', '-x', 'fm', '-X', 'fm'],
+        return self.proxy('kamailio', os.path.join(BENCH, 'kamailio.cfg'), 20, lambda cfg, run: [program, '-f', cfg, '-DD', '-E', '-Y', run, '-w', run, '-m', '4096', '-M', '64', '-x', 'fm', '-X', 'fm'],
                           {'MODULES': modules_of('kamailio', 'tm.so')}) if t else None
 
     def opensips(self):
