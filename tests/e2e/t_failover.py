@@ -328,6 +328,13 @@ def one_address_many_customers(t):
     r = h.d.http('PUT', '/config', doc)
     equal(r.status, 422, 'two that cannot be told apart')
     check('told apart' in r.json['errors'][0]['message'], 'message: %s', r.text)
+    for one, two, status in (('sip:gw.example', 'sip:GW.example', 422), ('sip:gw.example;transport=tls', 'sip:gw.example;transport=tcp', 200), ('sip:gw.example:5060', 'sip:gw.example:5062', 200),
+                             ('sip:gw.example:5061;transport=tls', 'sip:gw.example:5062;transport=tls', 422), ('sip:gw.example', 'sip:other.example', 200)):
+        doc = h.d.get('/config').json
+        for k, target in enumerate((one, two)):
+            doc['trunks'].append({'id': 'name%d' % k, 'realm': 'core', 'target': target})
+        r = h.d.http('PUT', '/config?dry_run=1', doc)
+        equal(r.status, status, 'by name: %s and %s; %s' % (one, two, r.text))
 
 
 @test()
