@@ -313,21 +313,27 @@ static bool import_remove(struct import *x, const struct spec *s, struct slice l
 	return true;
 }
 
-/** Another list in the place of the whole. */
-static bool whole_list(struct import *x, const struct spec *s, const char *field, struct slice line)
+static bool replace_whole(struct import *x, const struct spec *s, const char *field, struct slice to)
 {
-	struct slice to = rule_cube_value(s->header, s->two);
-	char when[64];
+	char when[128];
 	struct text t = text_on(when, sizeof when);
 
-	if (!to.n || !is_plain(to))
-		return rule_cube_lose(x, line, "an expression over a list of tokens");
 	text_add(&t, "has %s", field);
 	rule_cube_when(&x->rules, s, when);
 	rule_out_add(&x->rules, "set %s ", field);
 	rule_cube_quoted(&x->rules, to);
 	rule_out_slice(&x->rules, SLICE("\n"));
 	return true;
+}
+
+/** Another list in the place of the whole. */
+static bool whole_list(struct import *x, const struct spec *s, const char *field, struct slice line)
+{
+	struct slice to = rule_cube_value(s->header, s->two);
+
+	if (!to.n || !is_plain(to))
+		return rule_cube_lose(x, line, "an expression over a list of tokens");
+	return replace_whole(x, s, field, to);
 }
 
 /** Members that a plain pattern takes out of a list: `, UPDATE` by nothing. */
@@ -417,17 +423,10 @@ bool rule_cube_part(struct import *x, const struct spec *s, const char *field, s
 static bool modify_text(struct import *x, const struct spec *s, const char *field, struct slice line)
 {
 	struct slice from = rule_cube_value(s->header, s->one), to = rule_cube_value(s->header, s->two);
-	char when[128];
-	struct text t = text_on(when, sizeof when);
 
 	if (!rule_cube_everything(s->header, s->one) || memchr(to.p, '\\', to.n))
 		return rule_cube_part(x, s, field, line, from, to);
-	text_add(&t, "has %s", field);
-	rule_cube_when(&x->rules, s, when);
-	rule_out_add(&x->rules, "set %s ", field);
-	rule_cube_quoted(&x->rules, to);
-	rule_out_slice(&x->rules, SLICE("\n"));
-	return true;
+	return replace_whole(x, s, field, to);
 }
 
 /** `1800;refresher=uac` in the place of whatever Session-Expires says. */
